@@ -1,0 +1,303 @@
+"""What training code calls to be seen: metrics, facts, artifacts, models, progress, notes.
+
+    from engine import runlog
+    runlog.log(step=10, loss=0.41, **{"eval/accuracy": 0.9})
+    runlog.fact("data/train_rows", 17886)
+    runlog.artifact("train.npz")
+
+Guarantees: a line is on disk at most a quarter of a second after the call, also when the program then dies; a line is
+never torn by us; a full disk or a broken W&B never stops a run; only rank 0 writes; without `$FRACTAL_EVENTS` every call
+does nothing, so that a program also runs by hand.
+Does not guarantee: the last quarter of a second before a `kill -9`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import json
+import os
+import sys
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from engine.protocol.events import Event, encode
+
+_FLUSH_S = 0.2  # a curve that is redrawn a few times a second needs no more
+_KEEP_UNWRITTEN = 200_000  # events kept in memory while the disk is full, before the oldest metrics go
+
+
+class Sink:
+    """Appends events to one file from one background thread; the caller only appends to a deque (atomic under the GIL)."""
+
+    def __init__(self, path: Path, wandb: WandbSink | None = None) -> None:
+        self.path = path
+        self.wandb = wandb
+        self.waiting: deque[tuple[float, str, Any]] = deque()
+        self.dropped = 0
+        self._seq = 0
+        self._pending = b""
+        self._pid = os.getpid()
+        self._closed = threading.Event()
+        # The lock keeps the flusher thread and an explicit `flush()` (or exit) from writing the same events.
+        self._writing = threading.Lock()
+        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        self._mend_torn_tail()
+        self._thread = threading.Thread(target=self._flush_until_closed, name="runlog", daemon=True)
+        self._thread.start()
+
+    def _mend_torn_tail(self) -> None:
+        """An earlier writer may have died inside a line: end it, so that it spoils no line of ours."""
+        size = os.fstat(self._fd).st_size
+        if size:
+            with open(self.path, "rb") as file:
+                file.seek(size - 1)
+                if file.read(1) != b"\n":
+                    os.write(self._fd, b"\n")
+
+    def put(self, kind: str, body: Any) -> None:
+        self.waiting.append((time.time(), kind, body))
+
+    def _flush_until_closed(self) -> None:
+        while not self._closed.wait(_FLUSH_S):
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits; on a full disk keep it and try again later."""
+        if os.getpid() != self._pid:  # a forked child (a DataLoader worker, say) must not write its parent's events
+            self.waiting.clear()
+            return
+        with self._writing:
+            lines = []
+            while self.waiting:
+                event = self._event(*self.waiting.popleft())
+                lines.append(encode(event))
+                if self.wandb is not None:
+                    self.wandb.take(event)
+            self._pending += b"".join(lines)
+            self._write_pending()
+
+    def _event(self, at: float, kind: str, body: Any) -> Event:
+        self._seq += 1
+        head: Event = {"v": 1, "seq": self._seq, "time": round(at, 3), "kind": kind}
+        if kind != "metric":
+            return head | body
+        step, values = body
+        if step is not None:
+            head["step"] = step
+        head["values"] = {name: _plain(value) for name, value in values.items()}
+        return head
+
+    def _write_pending(self) -> None:
+        while self._pending:
+            try:
+                done = os.write(self._fd, self._pending)
+            except OSError:  # a full disk: what is here stays here, whole lines only
+                self._trim()
+                return
+            self._pending = self._pending[done:]
+
+    def _trim(self) -> None:
+        if self._pending.count(b"\n") > _KEEP_UNWRITTEN:
+            first = self._pending.index(b"\n") + 1
+            self._pending = self._pending[first:]
+            self.dropped += 1
+
+    def close(self) -> None:
+        self._closed.set()
+        self.flush()
+        if self.wandb is not None and os.getpid() == self._pid:
+            self.wandb.finish()
+
+
+class WandbSink:
+    """Passes events on to Weights & Biases; the first failure is said once and ends it, never the run."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.settings = settings
+        self.run: Any = None
+        self.broken = False
+
+    def take(self, event: Event) -> None:
+        if self.broken:
+            return
+        try:
+            self._pass_on(event)
+        except Exception as error:  # whatever W&B throws, the run goes on
+            self.broken = True
+            print(f"W&B stopped: {error}. The run goes on; its events are in events.jsonl.", file=sys.stderr)
+
+    def _pass_on(self, event: Event) -> None:
+        if self.run is None:
+            import wandb
+
+            self.run = wandb.init(**self.settings)
+        if event["kind"] == "metric":
+            extra = {"step": event["step"]} if "step" in event else {}
+            self.run.log(event["values"] | extra)
+        elif event["kind"] == "fact":
+            self.run.summary[event["name"]] = event["value"]
+        elif event["kind"] == "model":
+            self._save_model(event)
+
+    def _save_model(self, event: Event) -> None:
+        import wandb
+
+        artifact = wandb.Artifact(event["name"].replace("/", "-"), type="model", metadata=event.get("metadata") or {})
+        if (path := Path(event["path"])).exists():
+            artifact.add_file(str(path))
+        self.run.log_artifact(artifact)
+
+    def finish(self) -> None:
+        if self.run is None or self.broken:
+            return
+        try:
+            self.run.finish(quiet=True)
+        except Exception as error:
+            print(f"W&B could not finish: {error}", file=sys.stderr)
+
+
+def _plain(value: Any) -> Any:
+    """A JSON number for what training code hands over: numpy and torch scalars included."""
+    if type(value) is float or type(value) is int:
+        return value
+    item = getattr(value, "item", None)
+    return item() if item is not None else value
+
+
+_sink: Sink | None = None
+_opened = False
+
+
+def _open() -> Sink | None:
+    """The sink of this process, made at the first call; None outside a run and on ranks other than 0."""
+    global _sink, _opened
+    if not _opened:
+        _opened = True
+        path = os.environ.get("FRACTAL_EVENTS")
+        if path and os.environ.get("RANK", "0") == "0":
+            _sink = Sink(Path(path), _wandb_sink())
+            atexit.register(_sink.close)
+    return _sink
+
+
+def _wandb_sink() -> WandbSink | None:
+    text = os.environ.get("FRACTAL_WANDB")
+    return WandbSink(json.loads(text)) if text else None
+
+
+def log(step: int | None = None, **metrics: Any) -> None:
+    """Numbers at a step; one line for all that one call carries."""
+    sink = _sink if _opened else _open()
+    if sink is not None:
+        sink.waiting.append((time.time(), "metric", (step, metrics)))
+
+
+def fact(name: str, value: Any, **about: Any) -> None:
+    """A final claim of this run, evidence for gates. `low`, `high`: its interval; `pool`: what it was measured on."""
+    _put("fact", {"name": name, "value": _plain(value), **{k: _plain(v) for k, v in about.items()}})
+
+
+def artifact(path: str | os.PathLike[str], **about: Any) -> None:
+    """A file that this run made: its size, hash and, for jsonl and npz, its rows."""
+    file = Path(path)
+    sink = _open()
+    if sink is not None:
+        sink.put("artifact", {**describe_file(file), **about})
+
+
+def model(name: str, model_type: str, path: str | os.PathLike[str], metadata: dict[str, Any] | None = None) -> None:
+    """A trained model for the registry."""
+    file = Path(path)
+    sink = _open()
+    if sink is not None:
+        sink.put("model", {**describe_file(file), "name": name, "model_type": model_type, "metadata": metadata or {}})
+
+
+def checkpoint(path: str | os.PathLike[str], step: int) -> None:
+    """A checkpoint was written; say it after the file is whole."""
+    _put("checkpoint", {"path": shown_path(Path(path)), "step": step})
+
+
+def progress(done: float, total: float, unit: str = "steps") -> None:
+    """How far this run is; the console derives rate and ETA."""
+    _put("progress", {"done": done, "total": total, "unit": unit})
+
+
+def note(text: str) -> None:
+    """A remark for people, kept with the run."""
+    _put("note", {"text": text})
+
+
+def flush() -> None:
+    """Have everything on disk now; before a deliberate exit that skips `atexit`."""
+    if _sink is not None:
+        _sink.flush()
+
+
+def _put(kind: str, body: dict[str, Any]) -> None:
+    sink = _open()
+    if sink is not None:
+        sink.put(kind, body)
+
+
+def shown_path(path: Path) -> str:
+    """Relative to the work folder where it lies inside it: the run may be looked at on another machine."""
+    work = os.environ.get("FRACTAL_WORK")
+    if work:
+        try:
+            return str(path.resolve().relative_to(Path(work).resolve()))
+        except ValueError:
+            pass
+    return str(path)
+
+
+def describe_file(path: Path) -> dict[str, Any]:
+    """Path, size, sha256 and rows of a file; of a folder its size and the hash over its files."""
+    files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    size = 0
+    for file in files:
+        if path.is_dir():
+            digest.update(str(file.relative_to(path)).encode() + b"\0")
+        with open(file, "rb") as handle:
+            while chunk := handle.read(1 << 20):
+                digest.update(chunk)
+                size += len(chunk)
+    about: dict[str, Any] = {"path": shown_path(path), "size": size, "sha256": digest.hexdigest()}
+    rows = count_rows(path)
+    return about if rows is None else about | {"rows": rows}
+
+
+def count_rows(path: Path) -> int | None:
+    """Lines of a `.jsonl`, items of a `.json` list, first dimension of the first array of a `.npz`; None for others."""
+    if path.suffix == ".jsonl":
+        with open(path, "rb") as file:
+            return sum(1 for line in file if line.strip())
+    if path.suffix == ".json":
+        value = json.loads(path.read_bytes())
+        return len(value) if isinstance(value, list) else None
+    if path.suffix == ".npz":
+        return _npz_rows(path)
+    return None
+
+
+def _npz_rows(path: Path) -> int | None:
+    """From the header of the first array alone: no numpy, no decompression of the data."""
+    import ast
+    import zipfile
+
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        if not names:
+            return 0
+        with archive.open(names[0]) as file:
+            head = file.read(10)
+            length = int.from_bytes(head[8:10], "little") if head[6] == 1 else 0
+            if not length:
+                return None
+            shape = ast.literal_eval(file.read(length).decode("latin1").strip())["shape"]
+    return int(shape[0]) if shape else None
