@@ -145,7 +145,7 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.MarkedYAMLError(problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark)
             seen.add(key)
@@ -155,12 +155,10 @@ class _Loader(yaml.SafeLoader):
 def _teach_numbers_and_booleans() -> None:
     import re
 
-    _Loader.add_implicit_resolver(  # type: ignore[no-untyped-call]
+    _Loader.add_implicit_resolver(
         "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9]*)?[eE][-+]?[0-9]+\Z"), list("-+0123456789")
     )
-    _Loader.add_implicit_resolver(  # type: ignore[no-untyped-call]
-        "tag:yaml.org,2002:bool", re.compile(r"(true|True|false|False)\Z"), list("tTfF")
-    )
+    _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(true|True|false|False)\Z"), list("tTfF"))
 
 
 _teach_numbers_and_booleans()
