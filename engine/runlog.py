@@ -14,7 +14,6 @@ Does not guarantee: the last quarter of a second before a `kill -9`.
 from __future__ import annotations
 
 import atexit
-import hashlib
 import json
 import os
 import sys
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.protocol.events import Event, encode
+from engine.protocol.files import describe, shown_path
 
 _FLUSH_S = 0.2  # a curve that is redrawn a few times a second needs no more
 _KEEP_UNWRITTEN = 200_000  # events kept in memory while the disk is full, before the oldest metrics go
@@ -206,7 +206,7 @@ def artifact(path: str | os.PathLike[str], **about: Any) -> None:
     file = Path(path)
     sink = _open()
     if sink is not None:
-        sink.put("artifact", {**describe_file(file), **about})
+        sink.put("artifact", {**describe(file, shown_path(file, os.environ.get("FRACTAL_WORK"))), **about})
 
 
 def model(name: str, model_type: str, path: str | os.PathLike[str], metadata: dict[str, Any] | None = None) -> None:
@@ -214,12 +214,20 @@ def model(name: str, model_type: str, path: str | os.PathLike[str], metadata: di
     file = Path(path)
     sink = _open()
     if sink is not None:
-        sink.put("model", {**describe_file(file), "name": name, "model_type": model_type, "metadata": metadata or {}})
+        sink.put(
+            "model",
+            {
+                **describe(file, shown_path(file, os.environ.get("FRACTAL_WORK"))),
+                "name": name,
+                "model_type": model_type,
+                "metadata": metadata or {},
+            },
+        )
 
 
 def checkpoint(path: str | os.PathLike[str], step: int) -> None:
     """A checkpoint was written; say it after the file is whole."""
-    _put("checkpoint", {"path": shown_path(Path(path)), "step": step})
+    _put("checkpoint", {"path": shown_path(Path(path), os.environ.get("FRACTAL_WORK")), "step": step})
 
 
 def progress(done: float, total: float, unit: str = "steps") -> None:
@@ -242,62 +250,3 @@ def _put(kind: str, body: dict[str, Any]) -> None:
     sink = _open()
     if sink is not None:
         sink.put(kind, body)
-
-
-def shown_path(path: Path) -> str:
-    """Relative to the work folder where it lies inside it: the run may be looked at on another machine."""
-    work = os.environ.get("FRACTAL_WORK")
-    if work:
-        try:
-            return str(path.resolve().relative_to(Path(work).resolve()))
-        except ValueError:
-            pass
-    return str(path)
-
-
-def describe_file(path: Path) -> dict[str, Any]:
-    """Path, size, sha256 and rows of a file; of a folder its size and the hash over its files."""
-    files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
-    digest = hashlib.sha256()
-    size = 0
-    for file in files:
-        if path.is_dir():
-            digest.update(str(file.relative_to(path)).encode() + b"\0")
-        with open(file, "rb") as handle:
-            while chunk := handle.read(1 << 20):
-                digest.update(chunk)
-                size += len(chunk)
-    about: dict[str, Any] = {"path": shown_path(path), "size": size, "sha256": digest.hexdigest()}
-    rows = count_rows(path)
-    return about if rows is None else about | {"rows": rows}
-
-
-def count_rows(path: Path) -> int | None:
-    """Lines of a `.jsonl`, items of a `.json` list, first dimension of the first array of a `.npz`; None for others."""
-    if path.suffix == ".jsonl":
-        with open(path, "rb") as file:
-            return sum(1 for line in file if line.strip())
-    if path.suffix == ".json":
-        value = json.loads(path.read_bytes())
-        return len(value) if isinstance(value, list) else None
-    if path.suffix == ".npz":
-        return _npz_rows(path)
-    return None
-
-
-def _npz_rows(path: Path) -> int | None:
-    """From the header of the first array alone: no numpy, no decompression of the data."""
-    import ast
-    import zipfile
-
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        if not names:
-            return 0
-        with archive.open(names[0]) as file:
-            head = file.read(10)
-            length = int.from_bytes(head[8:10], "little") if head[6] == 1 else 0
-            if not length:
-                return None
-            shape = ast.literal_eval(file.read(length).decode("latin1").strip())["shape"]
-    return int(shape[0]) if shape else None

@@ -27,6 +27,8 @@ class Output:
     """Relative to the work folder; `*` and `?` match within one folder, `**` across folders."""
     required: bool = True
     """Missing at the end fails the run; unverified elsewhere blocks the termination of a rented machine."""
+    unique: list[str] = field(default_factory=list)
+    """Keys of a `.jsonl` whose different values are counted at the end, because a gate asks."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,124 @@
+"""Ending a command: SIGINT, after the grace SIGTERM, after the grace SIGKILL, each to its whole process group.
+
+`rung_due` is pure. Asking twice is harmless: the ladder goes on where it is; only a shorter grace hurries it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.protocol.durable import read_json
+from engine.protocol.spec import new_id
+
+RUNGS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class Request:
+    """Somebody's wish, one file in the run's drop box."""
+
+    kind: str
+    """`stop` or `checkpoint`."""
+    by: str
+    why: str
+    asked: float
+    grace_s: float | None = None
+
+
+def ask(folder: Path, kind: str, by: str, why: str, now: float, grace_s: float | None = None) -> Path:
+    """Leave a request; its name is new, so two consoles never write the same file."""
+    from engine.protocol.durable import create_once
+
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{kind}-{new_id()}"
+    create_once(path, {"kind": kind, "by": by, "why": why, "asked": now, "grace_s": grace_s})
+    return path
+
+
+def requests(folder: Path, seen: set[str]) -> list[Request]:
+    """Requests not seen before, oldest first."""
+    try:
+        names = sorted(n for n in os.listdir(folder) if not n.startswith(".") and n not in seen)
+    except FileNotFoundError:
+        return []
+    found = []
+    for name in names:
+        value = read_json(folder / name)
+        if value is not None:
+            seen.add(name)
+            kind = str(value.get("kind"))
+            grace = value.get("grace_s")
+            found.append(
+                Request(kind, str(value.get("by", "")), str(value.get("why", "")), value.get("asked", 0.0), grace)
+            )
+    return sorted(found, key=lambda r: r.asked)
+
+
+def rung_due(since_s: float, grace_s: float, climbed: int) -> int | None:
+    """Which rung to send now: its index in `RUNGS`; None while the grace of the last one runs."""
+    due = len(RUNGS) - 1 if grace_s <= 0 else min(int(since_s // grace_s), len(RUNGS) - 1)
+    return due if due >= climbed else None
+
+
+def send_to_group(group: int, signum: int) -> bool:
+    """Signal every process of the group; a stopped one is woken to take it. False if nobody is left."""
+    try:
+        os.killpg(group, signum)
+        if signum != signal.SIGKILL:
+            os.killpg(group, signal.SIGCONT)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def ask_checkpoint(group: int) -> int:
+    """SIGUSR2 to the members of the group that handle it; how many did. The others would die of it, so they are spared."""
+    told = 0
+    for pid in members(group):
+        if handles(pid, signal.SIGUSR2):
+            try:
+                os.kill(pid, signal.SIGUSR2)
+                told += 1
+            except ProcessLookupError:
+                pass
+    return told
+
+
+def members(group: int) -> list[int]:
+    """The processes of a process group; on a system without /proc only its leader."""
+    if not Path("/proc/self/stat").exists():
+        return [group]
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                fields = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[2]) == group and fields[0] not in "ZX":
+                found.append(int(name))
+    return found
+
+
+def handles(pid: int, signum: int) -> bool:
+    """Has the process a handler for this signal? Unknown (no /proc) counts as no on purpose: an unhandled one kills."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return sys.platform == "darwin" and _handles_by_ps(pid, signum)
+    caught = next((line.split()[1] for line in lines if line.startswith("SigCgt:")), "0")
+    return bool(int(caught, 16) >> (signum - 1) & 1)
+
+
+def _handles_by_ps(pid: int, signum: int) -> bool:
+    import subprocess
+
+    answer = subprocess.run(["ps", "-o", "caught=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    try:
+        return bool(int(answer.stdout.strip(), 16) >> (signum - 1) & 1)
+    except ValueError:
+        return False
