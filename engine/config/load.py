@@ -12,7 +12,7 @@ import difflib
 import json
 import os
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -24,6 +24,17 @@ class ConfigError(Exception):
     """A config that can't be used. The message names the file, the key and the nearest good key. Exit code 2."""
 
 
+class Wandb(BaseModel):
+    """Whether and how a run is mirrored to Weights & Biases; its own files stay the source of truth."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mode: Literal["off", "offline", "online"] = "off"
+    project: str = "fractal"
+    name: str | None = None
+    tags: list[str] = []
+
+
 class Config(BaseModel):
     """What every step's config has."""
 
@@ -31,6 +42,7 @@ class Config(BaseModel):
 
     preset: str
     seed: int = 0
+    wandb: Wandb = Wandb()
 
 
 def load_config(model: type[M], phase: str, argv: list[str]) -> M:

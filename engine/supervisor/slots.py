@@ -51,7 +51,7 @@ class Queue:
     """This run's place in the host's queue until it holds its slots."""
 
     def __init__(self, root: Root, run_id: str, gpus: int) -> None:
-        self.root = root
+        self.root, self.run_id = root, run_id
         self.kind = "gpu" if gpus else "cpu"
         self.needed = max(1, gpus)
         self.names = slot_names(root, gpus)
@@ -78,6 +78,9 @@ class Queue:
             for slot in held:
                 os.close(slot.fd)
             return None
+        for slot in held:
+            os.ftruncate(slot.fd, 0)
+            os.pwrite(slot.fd, self.run_id.encode(), 0)
         self.leave()
         return held
 
@@ -94,6 +97,18 @@ def take(path: Path) -> Slot | None:
         os.close(fd)
         return None
     return Slot(path.name, fd)
+
+
+def holders(root: Root) -> dict[str, str]:
+    """Slot by slot, the run that holds it."""
+    found = {}
+    for path in sorted(root.slots.glob("*")):
+        slot = take(path)
+        if slot is None:
+            found[path.name] = path.read_text(errors="replace")
+        else:
+            os.close(slot.fd)
+    return found
 
 
 def waiting(root: Root) -> list[Waiting]:

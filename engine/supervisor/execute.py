@@ -1,0 +1,307 @@
+"""Executes a plan on its host, detached from every console: `next_move` decides, this file does.
+
+Killing it loses nothing: run ids are in the plan, launching is idempotent, progress is on disk; starting it again goes on
+where it was. Only one executor holds a plan (a lock that dies with it).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from engine.protocol.durable import create_once, read_json, write_json
+from engine.protocol.evidence import Evidence, gather
+from engine.protocol.files import describe
+from engine.protocol.gates import Case, judge_gate
+from engine.protocol.identity import identify
+from engine.protocol.layout import PlanPaths, Root
+from engine.protocol.plan import Move, Plan, Progress, judged, next_move
+from engine.protocol.spec import RunSpec
+from engine.protocol.status import observe
+from engine.protocol.version import VERSION
+from engine.supervisor.ladder import ask, requests
+
+_TICK_S = 0.2
+_RETRY_S = (
+    10.0  # between attempts to save or to terminate: soon enough to save money, slow enough for an API's rate limit
+)
+
+
+class Executor:
+    """One plan being executed. The clock, the sleep and the way to start a run are handed in."""
+
+    def __init__(
+        self,
+        root: Root,
+        plan: Plan,
+        start: Callable[[RunSpec], None],
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.root, self.plan, self.start, self.clock, self.sleep = root, plan, start, clock, sleep
+        self.paths: PlanPaths = root.plan(plan.plan_id)
+        self.begun = plan.created
+        self.stage_begun = 0.0
+        self.seen: set[str] = set()
+        self.verdicts: dict[str, list[dict[str, Any]]] = {}
+        self.progress = self._restored()
+
+    def _restored(self) -> Progress:
+        said = read_json(self.paths.status) or {}
+        kept = said.get("progress")
+        self.begun = said.get("begun", self.clock())
+        self.stage_begun = said.get("stage_begun", 0.0)
+        self.verdicts = said.get("verdicts", {})
+        if kept is not None:
+            return Progress(**kept)
+        n = len(self.plan.items)
+        return Progress(states=["waiting"] * n, reasons=[""] * n)
+
+    def execute(self) -> Progress:
+        """Until nothing is left to do."""
+        while True:
+            self._look()
+            move = next_move(self.plan, self.progress)
+            self._do(move)
+            self._write()
+            if move.do == "done":
+                return self.progress
+            if move.do in ("wait", "checkpoint", "stop"):
+                self.sleep(_TICK_S)
+            elif move.do in ("save", "verify", "terminate", "hold") and self.progress.problem:
+                self.sleep(_RETRY_S)
+
+    def _look(self) -> None:
+        """Time, requests, and the state of every started run."""
+        p = self.progress
+        p.elapsed_s = self.clock() - self.begun
+        p.stage_s = self.clock() - self.stage_begun
+        for request in requests(self.paths.requests, self.seen):
+            if request.kind == "stop":
+                p.stop_by = request.by
+        p.run_alive = False
+        for at, item in enumerate(self.plan.items):
+            if item.run is not None and p.states[at] != "waiting" and p.states[at] not in ("succeeded", "failed"):
+                status = observe(self.root.run(item.run.run_id))
+                p.states[at], p.reasons[at] = status.state, status.reason
+                p.run_alive = p.run_alive or status.live
+
+    def _do(self, move: Move) -> None:
+        p = self.progress
+        if move.do == "finish":
+            p.outcome, p.reason, p.stage = move.outcome, move.reason, ""
+            return
+        if p.outcome and move.do != p.stage:
+            p.stage, self.stage_begun, p.problem = (
+                move.do,
+                self.clock(),
+                p.problem if move.do in ("save", "hold") else "",
+            )
+        getattr(self, f"_do_{move.do}")(move)
+
+    def _do_run(self, move: Move) -> None:
+        assert move.item is not None
+        item = self.plan.items[move.item]
+        assert item.run is not None
+        self.progress.states[move.item] = "queued"
+        self._write()  # said before it is done: an executor that dies here finds the run again by its id
+        self.start(item.run)
+
+    def _do_wait(self, move: Move) -> None:
+        pass
+
+    def _do_judge(self, move: Move) -> None:
+        assert move.item is not None
+        item = self.plan.items[move.item]
+        case = Case(evidence=self._evidence(), ticks=self.plan.ticks, overrides=self.plan.overrides)
+        verdicts = judge_gate(item.checks, case)
+        self.verdicts[item.name] = [v.to_json() for v in verdicts]
+        self.progress.states[move.item], self.progress.reasons[move.item] = judged(verdicts)
+
+    def _evidence(self) -> dict[str, list[Evidence]]:
+        ids = dict(self.plan.earlier)
+        for at, item in enumerate(self.plan.items):
+            if item.run is not None and self.progress.states[at] != "waiting":
+                ids[item.name] = item.run.run_id
+        found = {step: gather(self.root.run(run_id)) for step, run_id in ids.items()}
+        return {step: [evidence] for step, evidence in found.items() if evidence is not None}
+
+    def _running(self) -> RunSpec | None:
+        for at, item in enumerate(self.plan.items):
+            if item.run is not None and self.progress.states[at] in (
+                "queued",
+                "starting",
+                "running",
+                "stalled",
+                "orphaned",
+            ):
+                return item.run
+        return None
+
+    def _do_checkpoint(self, move: Move) -> None:
+        spec = self._running()
+        if spec is None:
+            return
+        paths = self.root.run(spec.run_id)
+        marker = paths.requests / f"checkpoint-of-{self.plan.plan_id}"
+        paths.requests.mkdir(exist_ok=True)
+        create_once(marker, {"kind": "checkpoint", "by": "plan", "why": self.progress.reason, "asked": self.clock()})
+        self.progress.checkpointed = _checkpointed_since(paths.events, self.stage_begun)
+
+    def _do_stop(self, move: Move) -> None:
+        spec = self._running()
+        if spec is not None:
+            paths = self.root.run(spec.run_id)
+            paths.requests.mkdir(exist_ok=True)
+            marker = paths.requests / f"stop-of-{self.plan.plan_id}"
+            why = f"the plan ends: {self.progress.reason}"
+            create_once(marker, {"kind": "stop", "by": "plan", "why": why, "asked": self.clock(), "grace_s": None})
+
+    def _do_save(self, move: Move) -> None:
+        """Copy every required file beside its old place, then rename: an interrupted copy is never taken for whole."""
+        try:
+            saved = [_copy(source, Path(self.plan.end.save_to or "") / shown) for source, shown in self._required()]
+            write_json(self.paths.saved, {"v": VERSION, "files": saved})
+            self.progress.saved, self.progress.problem = True, ""
+        except OSError as error:
+            self.progress.problem = f"copying failed: {error}"
+
+    def _do_verify(self, move: Move) -> None:
+        """Hash both sides again; one difference sends it back to copying."""
+        wrong = []
+        for entry in (read_json(self.paths.saved) or {}).get("files", []):
+            try:
+                if describe(Path(entry["to"]))["sha256"] != describe(Path(entry["from"]))["sha256"]:
+                    wrong.append(entry["to"])
+            except OSError as error:
+                wrong.append(f"{entry['to']} ({error.strerror})")
+        self.progress.verified = not wrong
+        self.progress.saved = not wrong
+        self.progress.problem = f"the copy differs: {', '.join(wrong)}" if wrong else ""
+
+    def _required(self) -> list[tuple[Path, str]]:
+        """Required files of the plan's runs, and where they go below the saving folder."""
+        found = []
+        for at, item in enumerate(self.plan.items):
+            if item.run is None or self.progress.states[at] == "waiting":
+                continue
+            recorded = read_json(self.root.run(item.run.run_id).artifacts) or {}
+            for about in recorded.get("artifacts", []):
+                if about.get("required") and not about.get("missing"):
+                    shown = f"{self.plan.phase}/{self.plan.variant}/{about['path'].lstrip('/')}"
+                    found.append((Path(item.run.work) / about["path"], shown))
+        return found
+
+    def _do_hold(self, move: Move) -> None:
+        self.progress.saved = False
+        self._do_save(move)
+        if self.progress.saved:
+            self._do_verify(move)
+
+    def _do_terminate(self, move: Move) -> None:
+        """Ended only when the command that ends the machine says so; anything else is tried again."""
+        argv = self.plan.end.terminate or []
+        try:
+            done = subprocess.run(argv, capture_output=True, text=True, timeout=600, check=False)
+            self.progress.terminated = done.returncode == 0
+            said = (done.stderr or done.stdout).strip().splitlines()
+            self.progress.problem = (
+                "" if done.returncode == 0 else f"terminating failed: {said[-1] if said else 'no word'}"
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            self.progress.problem = f"terminating failed: {error}"
+
+    def _do_done(self, move: Move) -> None:
+        self.progress.stage = "done"
+
+    def _write(self) -> None:
+        value = {
+            "v": VERSION,
+            "executor": identify().to_json(),
+            "begun": self.begun,
+            "stage_begun": self.stage_begun,
+            "updated": self.clock(),
+            "progress": asdict(self.progress),
+            "verdicts": self.verdicts,
+        }
+        kept = read_json(self.paths.status) or {}
+        if {k: v for k, v in kept.items() if k != "updated"} | {"progress": None} == (
+            {k: v for k, v in value.items() if k != "updated"} | {"progress": None}
+        ) and _same(kept.get("progress"), value["progress"]):
+            return  # nothing but time has changed: spare the disk
+        try:
+            write_json(self.paths.status, value)
+        except OSError as error:  # a full disk must not keep a machine from being ended
+            self.progress.problem = f"progress could not be written: {error}"
+
+
+def _same(before: Any, now: Any) -> bool:
+    clocks = {"elapsed_s": 0, "stage_s": 0}
+    return isinstance(before, dict) and {**before, **clocks} == {**now, **clocks}
+
+
+def _checkpointed_since(events: Path, since: float) -> bool:
+    from engine.protocol.events import read_events
+
+    offset, more = 0, True
+    while more:
+        batch = read_events(events, offset)
+        if any(e.get("kind") == "checkpoint" and e.get("time", 0) >= since for e in batch.events):
+            return True
+        offset, more = batch.offset, batch.more
+    return False
+
+
+def _copy(source: Path, target: Path) -> dict[str, str]:
+    part = target.with_name(target.name + ".part")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(source, part)
+        shutil.rmtree(target, ignore_errors=True)
+    else:
+        shutil.copyfile(source, part)
+        with open(part, "rb") as file:
+            os.fsync(file.fileno())
+    os.replace(part, target)
+    return {"from": str(source), "to": str(target)}
+
+
+def execute(root: Root, plan_id: str, tell: Callable[[str], None]) -> None:
+    """Hold the plan's lock and execute it."""
+    paths = root.plan(plan_id)
+    value = read_json(paths.plan)
+    if value is None:
+        raise FileNotFoundError(f"{paths.plan} is not there")
+    plan = Plan.from_json(value, str(paths.plan))
+    lock = os.open(paths.claim, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        tell("already executing")
+        return
+    executor = Executor(root, plan, lambda spec: start_run(root, spec))
+    executor._write()
+    tell("executing")
+    executor.execute()
+
+
+def start_run(root: Root, spec: RunSpec) -> None:
+    """Write the spec if it is not there, and have a supervisor claim it."""
+    from engine.supervisor.ops import prepare, spawn
+
+    prepare(root, replace(spec, created=spec.created or time.time()))
+    spawn(root, "start", spec.run_id, Path(sys.path[0]))
+
+
+def ask_stop(root: Root, plan_id: str, by: str, why: str) -> None:
+    """Ask a plan to stop: what runs is checkpointed, stopped and saved."""
+    ask(root.plan(plan_id).requests, "stop", by, why, time.time())
