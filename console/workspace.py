@@ -1,0 +1,262 @@
+"""One project, its hosts and the console's memory, as both the screen and the headless verbs use them.
+
+Every action of the console is a method here; it blocks, and it says what it did. The screen calls it from a worker.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from console.errors import UserError
+from console.project import Project
+from console.specs import (
+    Placement,
+    Resolved,
+    all_presets,
+    build_plan,
+    build_run,
+    default_preset,
+    missing_code,
+    resolve_config,
+    whoami,
+)
+from console.standing import GateStanding, PhaseStanding, judge_phase
+from console.store import RunRow, Store
+from engine.config.load import nearest
+from engine.config.phase import Phase, Step
+from engine.protocol.layout import Root, RunPaths, default_root
+from engine.protocol.plan import EndPolicy, Plan
+from engine.protocol.spec import RunSpec
+from engine.protocol.status import SUCCEEDED, Status, observe
+from remote.environment import Missing, missing_extra
+from remote.host import Host, HostError
+from remote.local_host import LocalHost
+from remote.tree import Tree, TreeReader
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the user chose to run."""
+
+    phase: Phase
+    resolved: Resolved
+    host: str = "local"
+
+
+class Workspace:
+    """The console's world. Threads: one store connection, used by one thread at a time (the caller sees to that)."""
+
+    def __init__(self, project: Project, root: Root | None = None) -> None:
+        self.project = project
+        self.root = Root(default_root()) if root is None else root
+        self.store = Store(self.root.path / "console.db")
+        self.local = LocalHost(self.root)
+        self._trees = TreeReader()
+
+    def close(self) -> None:
+        self.store.close()
+
+    # Looking
+
+    def phase(self, name: str) -> Phase:
+        return self.project.phases.named(name)
+
+    def refresh(self) -> list[str]:
+        """Look at run folders that are new or not final."""
+        return self.store.refresh(self.root)
+
+    def tree(self) -> Tree:
+        """The project's source as it is now."""
+        return self._trees.read(self.project.folder)
+
+    def choose(self, phase: Phase, preset: str | None = None, overrides: dict[str, Any] | None = None) -> Resolved:
+        """A phase at a preset: the one named, else the one that was used last, else its default."""
+        return resolve_config(self.project, phase, preset or self.last_preset(phase), overrides)
+
+    def last_preset(self, phase: Phase) -> str:
+        used = self.store.runs(self.project.name, phase.phase, limit=1)
+        names = all_presets(self.project, phase)
+        return used[0].preset if used and used[0].preset in names else default_preset(self.project, phase)
+
+    def standing(self, phase: Phase, resolved: Resolved, tree: Tree | None = None) -> PhaseStanding:
+        """How the phase stands at this preset, from what is on disk."""
+        key = (self.project.name, phase.phase, resolved.preset)
+        return judge_phase(
+            phase,
+            resolved,
+            tree,
+            self.store.runs(self.project.name, phase.phase),
+            lambda row: self.store.evidence(self.root, row),
+            self.store.words("tick", *key),
+            self.store.words("override", *key),
+            self._needs_shut(phase, tree),
+            self.unwritten(phase),
+        )
+
+    def unwritten(self, phase: Phase) -> dict[str, str]:
+        """Steps whose code the project does not have."""
+        found = {s.step: missing_code(s, self.project.folder) for s in phase.steps}
+        return {step: file for step, file in found.items() if file}
+
+    def _needs_shut(self, phase: Phase, tree: Tree | None) -> list[str]:
+        """Earlier phases that are not passed at any of their presets."""
+        shut = []
+        for name in phase.needs:
+            need = self.project.phases.phases.get(name)
+            if need is not None and not self._passed_anywhere(need, tree):
+                shut.append(name)
+        return shut
+
+    def _passed_anywhere(self, phase: Phase, tree: Tree | None) -> bool:
+        used = {r.preset for r in self.store.runs(self.project.name, phase.phase)}
+        presets = [p for p in all_presets(self.project, phase) if p in used]
+        return any(self.standing(phase, self.choose(phase, p), tree).state == "passed" for p in presets)
+
+    def find_run(self, word: str, phase: str | None = None) -> RunRow:
+        """A run by its id, a unique part of it, or `last`."""
+        self.refresh()
+        rows = self.store.runs(self.project.name if word == "last" else None, phase)
+        if word == "last" and rows:
+            return rows[0]
+        found = [r for r in rows if r.run_id == word] or [r for r in rows if word in r.run_id]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            shown = ", ".join(r.run_id for r in found[:4])
+            raise UserError(
+                f"{word!r} names {len(found)} runs: {shown}{' …' if len(found) > 4 else ''}. Give more of the id"
+            )
+        hint = nearest(word, [r.run_id for r in rows[:200]])
+        raise UserError(f"there is no run {word!r}{hint}. Type: fractal-console runs")
+
+    def paths(self, run_id: str) -> RunPaths:
+        return self.root.run(run_id)
+
+    def host(self, name: str) -> Host:
+        """The host of this name."""
+        if name == "local":
+            return self.local
+        raise UserError(f"there is no host {name!r}{nearest(name, ['local'])}. Known: local")
+
+    # Starting
+
+    def missing_part(self, phase: Phase) -> Missing | None:
+        """What must be installed before a step of this phase can run here."""
+        return missing_extra(self._bin() / "python", phase.environment, self.project.folder)
+
+    def _bin(self) -> Path:
+        return self.project.bin or Path(sys.executable).parent
+
+    def place(self, host: Host, tree: Tree) -> Placement:
+        """Lay the tree on the host and say where."""
+        prefix = [str(self._bin())] if self.project.bin or self._is_own_project() else []
+        return Placement(host.name, Root(Path(host.root_path())), host.put_tree(tree), prefix)
+
+    def _is_own_project(self) -> bool:
+        """Is the project this very checkout, so that its environment is the one we run in?"""
+        return Path(__file__).resolve().parent.parent == self.project.folder
+
+    def start_step(self, choice: Choice, step: Step, force: str | None = None) -> tuple[RunSpec, Status]:
+        """Launch one step; refused with the reason while something stands before it."""
+        tree = self.tree()
+        self._may_start(choice, step, tree, force)
+        host = self.host(choice.host)
+        spec = build_run(self.project, choice.phase, step, choice.resolved, tree, self.place(host, tree))
+        spec_status = self._launched(host, spec)
+        self.store.put_run(spec, spec_status)
+        return spec, spec_status
+
+    def _launched(self, host: Host, spec: RunSpec) -> Status:
+        try:
+            return host.launch(spec)
+        except HostError as error:
+            raise UserError(str(error)) from error
+
+    def _may_start(self, choice: Choice, step: Step, tree: Tree, force: str | None) -> None:
+        self.refresh()
+        standing = self.standing(choice.phase, choice.resolved, tree)
+        mine = next((s for s in standing.steps if s.step.step == step.step), None)
+        if mine is None:
+            raise UserError(f"step {step.step} does not belong to preset {choice.resolved.preset}")
+        if mine.blocked and (force is None or "not written" in mine.blocked):
+            raise UserError(f"{choice.phase.phase} {step.step} can't start: {mine.blocked}")
+
+    def steps_for_plan(self, phase: Phase, resolved: Resolved, first: str | None = None) -> list[Step]:
+        """The steps of a whole phase, or from one on; optional ones are left out."""
+        steps = [s for s in phase.steps_at(resolved.preset) if not s.optional]
+        if first is not None:
+            at = phase.steps.index(phase.step_named(first))
+            steps = [s for s in steps if phase.steps.index(s) >= at]
+        return steps
+
+    def make_plan(self, choice: Choice, steps: list[Step], end: EndPolicy, stop_at_manual: bool = False) -> Plan:
+        """The plan, checked: every step's code is there, what it builds on has succeeded, manual checks are settled."""
+        tree = self.tree()
+        phase, resolved = choice.phase, choice.resolved
+        self.refresh()
+        unwritten = self.unwritten(phase)
+        for step in steps:
+            if step.step in unwritten:
+                raise UserError(f"{phase.phase} {step.step} can't start: {unwritten[step.step]} does not exist yet")
+        standing = self.standing(phase, resolved, tree)
+        self._first_may_start(standing, steps)
+        host = self.host(choice.host)
+        key = (self.project.name, phase.phase, resolved.preset)
+        ticks, overrides = self.store.words("tick", *key), self.store.words("override", *key)
+        earlier = {s.step.step: s.run.run_id for s in standing.steps if s.run is not None and s.state == SUCCEEDED}
+        place = self.place(host, tree)
+        plan = build_plan(self.project, phase, resolved, steps, tree, place, end, earlier, ticks, overrides)
+        waiting = [c["text"] for i in plan.items for c in i.checks if c["kind"] == "manual" and c["id"] not in ticks]
+        if waiting and not stop_at_manual:
+            raise UserError(
+                f"this plan would stop at a check that only you can tick: `{waiting[0]}`. Tick it first "
+                f"(fractal-console tick {phase.phase} …), or let the plan stop there: --stop-at-manual"
+            )
+        return plan
+
+    def _first_may_start(self, standing: PhaseStanding, steps: list[Step]) -> None:
+        if not steps:
+            raise UserError(f"{standing.phase.phase} has no step at preset {standing.preset}")
+        first = next(s for s in standing.steps if s.step.step == steps[0].step)
+        if first.blocked:
+            raise UserError(f"{standing.phase.phase} {first.step.step} can't start: {first.blocked}")
+
+    def start_plan(self, choice: Choice, plan: Plan) -> str:
+        """Have the host execute the plan; it goes on without this console."""
+        try:
+            return self.host(choice.host).launch_plan(plan)
+        except HostError as error:
+            raise UserError(str(error)) from error
+
+    # Ending
+
+    def stop(self, run_id: str, why: str = "", grace_s: float | None = None) -> Status:
+        return self.local.stop(run_id, whoami(), why, grace_s)
+
+    def checkpoint(self, run_id: str) -> Status:
+        return self.local.checkpoint(run_id, whoami())
+
+    def state(self, run_id: str) -> Status:
+        return observe(self.root.run(run_id))
+
+    # Judging
+
+    def check_named(self, gates: Iterable[GateStanding], word: str) -> tuple[GateStanding, str, str]:
+        """A check by its id or a unique part of its sentence: its gate, id and text."""
+        found = [(g, v.check_id, v.text) for g in gates for v in g.verdicts if v.check_id == word]
+        found = found or [(g, v.check_id, v.text) for g in gates for v in g.verdicts if word.lower() in v.text.lower()]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            listed = "; ".join(text for _, _, text in found[:4])
+            raise UserError(f"{word!r} fits {len(found)} checks: {listed}. Give more of it, or the check's id")
+        raise UserError(f"no check reads like {word!r}. Type: fractal-console gates PHASE")
+
+    def say(self, kind: str, phase: Phase, resolved: Resolved, check_id: str, said: bool, reason: str) -> None:
+        """Tick or override a check in the user's name, or take that back."""
+        code = self.tree().code_hash(tuple(phase.code))
+        self.store.say(kind, self.project.name, phase.phase, resolved.preset, check_id, said, whoami(), reason, code)
