@@ -1,0 +1,133 @@
+"""The headless twin: every action of the screen is a verb, most with `--json`.
+
+Exit codes: 0 done, 1 it ran and did not succeed (a failed run, a shut gate), 2 the user's to mend, 130 interrupted.
+Parsing comes first, heavy imports after: `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+# verb → (module, what it does, group). The module has `add_arguments(parser, verb)` in `console.verbs.words` and `run`.
+VERBS: dict[str, tuple[str, str]] = {
+    "phases": ("looking", "list the phases with their state and gates"),
+    "show": ("looking", "one phase: goal, steps, gates, estimates"),
+    "gates": ("looking", "each check of a phase, its verdict and its because"),
+    "config": ("looking", "the resolved config of a phase at a preset"),
+    "run": ("running", "run one step, or every step of a phase in order with its gates between"),
+    "runs": ("looking", "list runs, newest first"),
+    "status": ("looking", "the state of one run, with its because"),
+    "logs": ("following", "the log of a run (-f follows)"),
+    "events": ("following", "the events of a run (-f follows)"),
+    "stop": ("running", "stop a run or a plan: SIGINT, then SIGTERM, then SIGKILL"),
+    "checkpoint": ("running", "ask a run for a checkpoint (SIGUSR2)"),
+    "queue": ("looking", "who holds a slot of this host and who waits"),
+    "plans": ("looking", "list plans, newest first"),
+    "plan": ("looking", "how far a plan is"),
+    "resume": ("running", "go on with a plan whose executor was killed"),
+    "tick": ("judging", "tick a manual check (--undo takes it back)"),
+    "override": ("judging", "accept a failed check, with a reason (--undo takes it back)"),
+    "models": ("models", "the registry: trained models and where they came from"),
+    "init": ("adopting", "make a phase file for a command of your own repository"),
+    "doctor": ("doctor", "what this machine can and can't do, and what mends it"),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    from console.verbs import words
+
+    top = argparse.ArgumentParser(
+        prog="fractal-console",
+        description="Gated ML experiments from the terminal: phases, gates with evidence, runs that outlive the console.",
+        epilog="Without a verb: the console itself (or, where there is no terminal, the phases and what to type next).",
+    )
+    top.add_argument("--version", action="store_true", help="print the version and the protocol's")
+    verbs = top.add_subparsers(dest="verb", metavar="VERB", title="verbs")
+    for verb, (_, about) in VERBS.items():
+        sub = verbs.add_parser(verb, help=about, description=about[0].upper() + about[1:] + ".")
+        words.ARGUMENTS[verb](sub)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; every foreseeable problem ends in one clear line."""
+    arguments = parser().parse_args(argv)
+    if arguments.version:
+        from engine.protocol.version import VERSION
+
+        print(f"fractal-console {_version()} (protocol {VERSION})")
+        return 0
+    try:
+        return _dispatch(arguments)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output is gone: `… | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        line = foreseen(error)
+        if line is None:
+            raise
+        print(f"fractal-console: {line}", file=sys.stderr)
+        return 2
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("fractal-console")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def _dispatch(arguments: argparse.Namespace) -> int:
+    if arguments.verb is None:
+        return _open_console()
+    module = importlib.import_module(f"console.verbs.{VERBS[arguments.verb][0]}")
+    code: int = getattr(module, arguments.verb)(arguments)
+    return code
+
+
+def _open_console() -> int:
+    """The screen on a terminal; elsewhere the phases and what to type next."""
+    if sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb"):
+        from console.app import run_app
+
+        code: int = run_app()
+        return code
+    from console.verbs.looking import without_terminal
+
+    code = without_terminal()
+    return code
+
+
+def foreseen(error: Exception) -> str | None:
+    """The line for an error that a user can meet; None for a bug, which flies."""
+    from console.errors import UserError
+
+    if isinstance(error, UserError):
+        return str(error)
+    if type(error).__name__ in (
+        "ConfigError",
+        "HostError",
+        "LaunchError",
+        "UnknownRun",
+        "Unreachable",
+        "NewerProtocol",
+    ):
+        return str(error)
+    if isinstance(error, OSError) and error.errno == 28:
+        return f"the disk is full ({error.filename or 'writing'}); free some space and try again"
+    if type(error).__module__ == "sqlite3":
+        return (
+            f"the console's index can't be used: {error}. It can be deleted (console.db); it is rebuilt from the runs"
+        )
+    if isinstance(error, PermissionError):
+        return f"no permission for {error.filename}"
+    return None

@@ -1,0 +1,76 @@
+"""Verbs that read a run as it goes: logs, events. Bytes come as they are; `-f` follows until the run ends."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from console.verbs.common import workspace
+from engine.protocol.events import encode, read_events
+from engine.supervisor.ops import read
+
+_LOOK_S = 0.1
+_PIECE = 1 << 20
+
+
+def logs(arguments: argparse.Namespace) -> int:
+    space = workspace()
+    row = space.find_run(arguments.run)
+    log = space.paths(row.run_id).log
+    offset = 0 if arguments.n is None else _start_of_last(log, arguments.n)
+    while True:
+        over = space.state(row.run_id).final  # asked before reading: what was written until then is read below
+        while (chunk := read(log, offset, _PIECE)).data:
+            sys.stdout.buffer.write(chunk.data)
+            offset = chunk.offset + len(chunk.data)
+        sys.stdout.buffer.flush()
+        if not arguments.follow or over:
+            return 0
+        time.sleep(_LOOK_S)
+
+
+def _start_of_last(log: object, lines: int) -> int:
+    """Where the last N lines begin, found from the end."""
+    from pathlib import Path
+
+    path = Path(str(log))
+    try:
+        with open(path, "rb") as file:
+            at = file.seek(0, 2)
+            data = b""
+            while at > 0 and data.rstrip(b"\n").count(b"\n") < lines:
+                step = min(at, 1 << 16)
+                at -= step
+                file.seek(at)
+                data = file.read(step) + data
+    except FileNotFoundError:
+        return 0
+    kept = data.rstrip(b"\n").split(b"\n")[-lines:] if lines else []
+    end = data.rstrip(b"\n")
+    return at + len(end) - len(b"\n".join(kept)) if kept else at + len(data)
+
+
+def events(arguments: argparse.Namespace) -> int:
+    space = workspace()
+    row = space.find_run(arguments.run)
+    paths = space.paths(row.run_id)
+    offsets = {paths.events: 0, paths.log_events: 0, paths.supervisor_events: 0}
+    while True:
+        over = space.state(row.run_id).final
+        for path in offsets:
+            more = True
+            while more:
+                batch = read_events(path, offsets[path])
+                for event in batch.events:
+                    if arguments.kind in (None, event.get("kind")):
+                        sys.stdout.write(encode(event).decode())
+                for at in batch.corrupt:
+                    print(
+                        f"fractal-console: {path.name}: the line at byte {at} is no event; passed over", file=sys.stderr
+                    )
+                offsets[path], more = batch.offset, batch.more
+        sys.stdout.flush()
+        if not arguments.follow or over:
+            return 0
+        time.sleep(_LOOK_S)

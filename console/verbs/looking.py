@@ -1,0 +1,294 @@
+"""Verbs that look and change nothing: phases, show, gates, config, runs, status, queue, plans, plan."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+from console.errors import UserError
+from console.standing import GateStanding, PhaseStanding
+from console.store import RunRow
+from console.verbs.common import chosen, print_json, workspace
+from console.words import STYLES, ago, coloured, duration, shown_state, sign, size, table, usd
+from console.workspace import Workspace
+from engine.config.phase import Phase
+from engine.protocol.durable import read_json
+from engine.protocol.gates import open_gate
+from engine.protocol.layout import PlanPaths
+
+
+def phases(arguments: argparse.Namespace) -> int:
+    space = workspace()
+    space.refresh()
+    tree = space.tree()
+    standings = [space.standing(p, space.choose(p), tree) for p in space.project.phases.phases.values()]
+    if arguments.json:
+        print_json({"phases": [_phase_json(s) for s in standings], "problems": space.project.phases.problems})
+        return 0
+    _print_phases(standings)
+    for problem in space.project.phases.problems:
+        print(coloured(f"✗ {problem}", "red"))
+    return 2 if space.project.phases.problems else 0
+
+
+def _print_phases(standings: list[PhaseStanding]) -> None:
+    rows = [
+        [sign(s.state), s.phase.phase, s.preset, f"{s.checks_passed}/{s.checks} checks", s.phase.title]
+        for s in standings
+    ]
+    print(table(rows, ["state", "phase", "preset", "gates", "title"], [STYLES.get(s.state) for s in standings]))
+
+
+def without_terminal() -> int:
+    """What `make run` prints where there is no terminal to open the console on."""
+    space = workspace()
+    space.refresh()
+    tree = space.tree()
+    _print_phases([space.standing(p, space.choose(p), tree) for p in space.project.phases.phases.values()])
+    for problem in space.project.phases.problems:
+        print(f"✗ {problem}")
+    print("\nNo terminal here, so the console stays shut. Type next:")
+    print("  fractal-console run phase7-ouroboros --preset cpu     # every step in order, gates between, live progress")
+    print("  fractal-console gates phase7-ouroboros                # each check, its verdict and its because")
+    print("  fractal-console --help")
+    return 0
+
+
+def _phase_json(s: PhaseStanding) -> dict[str, Any]:
+    return {
+        "phase": s.phase.phase,
+        "title": s.phase.title,
+        "preset": s.preset,
+        "state": s.state,
+        "steps": [
+            {"step": x.step.step, "state": x.state, "why": x.why, "blocked": x.blocked, "run": x.run and x.run.run_id}
+            for x in s.steps
+        ],
+        "gates": [_gate_json(g) for g in s.gates],
+    }
+
+
+def _gate_json(g: GateStanding) -> dict[str, Any]:
+    return {"gate": g.gate.gate, "state": g.state, "checks": [v.to_json() for v in g.verdicts]}
+
+
+def show(arguments: argparse.Namespace) -> int:
+    space = workspace()
+    space.refresh()
+    phase, resolved = chosen(space, arguments)
+    standing = space.standing(phase, resolved, space.tree())
+    if arguments.json:
+        print_json(_phase_json(standing) | {"goal": phase.goal, "config": resolved.config})
+        return 0
+    print(
+        coloured(f"{phase.phase} — {phase.title}", "bold") + f"   {shown_state(standing.state)} at {resolved.variant}\n"
+    )
+    print(phase.goal.strip() + "\n")
+    _print_steps(standing)
+    print()
+    _print_gates(standing)
+    _print_reference(phase)
+    return 0
+
+
+def _print_steps(standing: PhaseStanding) -> None:
+    rows, styles = [], []
+    for s in standing.steps:
+        estimate = s.step.estimate.get(standing.preset)
+        guess = f"~{duration(estimate.minutes * 60)} {usd(estimate.usd)}" if estimate else ""
+        took = duration(s.run.seconds) if s.run else ""
+        rows.append([sign(s.state), s.step.step, took, guess, s.step.title or s.step.run, s.why])
+        styles.append(STYLES.get(s.state))
+    print(table(rows, ["step", "", "took", "estimate", "what", "because"], styles))
+
+
+def gates(arguments: argparse.Namespace) -> int:
+    space = workspace()
+    space.refresh()
+    phase, resolved = chosen(space, arguments)
+    standing = space.standing(phase, resolved, space.tree())
+    if arguments.json:
+        print_json({"phase": phase.phase, "preset": resolved.preset, "gates": [_gate_json(g) for g in standing.gates]})
+    else:
+        print(f"{phase.phase} at {resolved.variant}: {shown_state(standing.state)}\n")
+        _print_gates(standing)
+        _print_reference(phase)
+    return 0 if all(open_gate(g.state) for g in standing.gates) else 1
+
+
+def _print_gates(standing: PhaseStanding) -> None:
+    for gate in standing.gates:
+        title = f" — {gate.gate.title}" if gate.gate.title else ""
+        head = f"gate {gate.gate.gate}{title}"
+        print(f"{coloured(head, 'bold')}  {shown_state(gate.state)} ({gate.passed} of {len(gate.verdicts)})")
+        rows = [[f"  {sign(v.state)}", v.text, v.because, v.check_id] for v in gate.verdicts]
+        print(table(rows, (), [STYLES.get(v.state) for v in gate.verdicts]))
+    if not standing.gates:
+        print("this phase has no gates")
+
+
+def _print_reference(phase: Phase) -> None:
+    if phase.reference:
+        print(coloured("\npublished figures, for comparison (never evidence)", "dim"))
+        print(
+            table(
+                [[f"  {r.name}", str(r.value), r.source] for r in phase.reference], (), ["dim"] * len(phase.reference)
+            )
+        )
+
+
+def config(arguments: argparse.Namespace) -> int:
+    phase, resolved = chosen(workspace(), arguments)
+    if arguments.json:
+        print_json(resolved.config)
+        return 0
+    import yaml
+
+    print(f"# {phase.phase} at {resolved.variant}, hash {resolved.config_hash}")
+    print(yaml.safe_dump(resolved.config, sort_keys=False, allow_unicode=True).rstrip())
+    return 0
+
+
+def runs(arguments: argparse.Namespace) -> int:
+    space = workspace()
+    space.refresh()
+    phase = space.phase(arguments.phase).phase if arguments.phase else None
+    rows = space.store.runs(None if arguments.all else space.project.name, phase, arguments.n)
+    if arguments.json:
+        print_json([r.__dict__ for r in rows])
+        return 0
+    if not rows:
+        print("no runs yet. Start one: fractal-console run PHASE")
+        return 0
+    print(_run_table(rows))
+    return 0
+
+
+def _run_table(rows: list[RunRow]) -> str:
+    now = time.time()
+    cells = [
+        [
+            sign(r.state),
+            r.run_id,
+            r.phase,
+            r.step,
+            r.variant,
+            r.host,
+            ago(r.created, now),
+            duration(r.seconds),
+            r.reason,
+        ]
+        for r in rows
+    ]
+    head = ["state", "run", "phase", "step", "preset", "host", "created", "took", "because"]
+    return table(cells, head, [STYLES.get(r.state) for r in rows])
+
+
+def status(arguments: argparse.Namespace) -> int:
+    space = workspace()
+    row = space.find_run(arguments.run)
+    state = space.state(row.run_id)
+    paths = space.paths(row.run_id)
+    result = read_json(paths.result) or {}
+    artifacts = (read_json(paths.artifacts) or {}).get("artifacts", [])
+    if arguments.json:
+        print_json({"run": row.__dict__, "status": state.to_json(), "result": result, "artifacts": artifacts})
+        return 0
+    print(f"{row.run_id}  {shown_state(state.state)}  {state.reason}")
+    if state.stopping:
+        print(f"stopping: {state.stopping}")
+    print(
+        table(
+            [
+                ["phase", f"{row.phase} / {row.step} at {row.variant}"],
+                ["host", row.host],
+                ["code", f"tree {row.tree}, code {row.code}, config {row.config_hash}"],
+                ["took", duration(row.seconds)],
+                ["cpu", duration(result.get("cpu_s"))],
+                ["folder", str(paths.folder)],
+            ]
+        )
+    )
+    for about in artifacts:
+        shown = "missing" if about.get("missing") else f"{size(about['size'])}  {about['sha256'][:16]}"
+        rows = f"  {about['rows']} rows" if "rows" in about else ""
+        print(f"  {about['path']}  {shown}{rows}")
+    return 0
+
+
+def queue(arguments: argparse.Namespace) -> int:
+    rows = workspace().local.queue()
+    if arguments.json:
+        print_json(rows)
+    elif not rows:
+        print("nothing runs or waits on this host")
+    else:
+        cells = [[f"on {r['slot']}" if r["slot"] else f"{r['position']} for {r['kind']}", r["run_id"]] for r in rows]
+        print(table(cells, ["place", "run"]))
+    return 0
+
+
+def find_plan(space: Workspace, word: str) -> PlanPaths:
+    """A plan by its id, a unique part of it, or `last`."""
+    ids = space.root.plan_ids()
+    if word == "last" and ids:
+        return space.root.plan(ids[-1])
+    found = [i for i in ids if i == word] or [i for i in ids if word in i]
+    if len(found) != 1:
+        problem = f"{word!r} names {len(found)} plans" if found else f"there is no plan {word!r}"
+        raise UserError(f"{problem}. Type: fractal-console plans")
+    return space.root.plan(found[0])
+
+
+def plan_line(paths: PlanPaths) -> dict[str, Any]:
+    """What a plan's files say of it."""
+    plan_ = read_json(paths.plan) or {}
+    progress = (read_json(paths.status) or {}).get("progress") or {}
+    names = [f"{i['kind']} {i['name']}" for i in plan_.get("items", [])]
+    return {
+        "plan": paths.plan_id,
+        "phase": plan_.get("phase", "?"),
+        "preset": plan_.get("variant", "?"),
+        "outcome": progress.get("outcome") or ("running" if executing(paths) else "interrupted"),
+        "reason": progress.get("reason", ""),
+        "stage": progress.get("stage", ""),
+        "problem": progress.get("problem", ""),
+        "items": [
+            {"item": n, "state": s, "reason": r}
+            for n, s, r in zip(names, progress.get("states", []), progress.get("reasons", []), strict=False)
+        ],
+    }
+
+
+def executing(paths: PlanPaths) -> bool:
+    """Does an executor hold this plan?"""
+    from engine.protocol.identity import Identity, alive
+
+    return alive(Identity.from_json((read_json(paths.status) or {}).get("executor")))
+
+
+def plans(arguments: argparse.Namespace) -> int:
+    space = workspace()
+    lines = [plan_line(space.root.plan(i)) for i in reversed(space.root.plan_ids()[-arguments.n :])]
+    if arguments.json:
+        print_json(lines)
+    elif not lines:
+        print("no plans yet. Start one: fractal-console run PHASE")
+    else:
+        print(table([[sign(p["outcome"]), p["plan"], p["phase"], p["preset"], p["reason"]] for p in lines]))
+    return 0
+
+
+def plan(arguments: argparse.Namespace) -> int:
+    line = plan_line(find_plan(workspace(), arguments.plan))
+    if arguments.json:
+        print_json(line)
+        return 0
+    print(f"{line['plan']}  {shown_state(line['outcome'])}  {line['reason']}")
+    if line["outcome"] == "interrupted":
+        print(f"its executor was killed; go on with: fractal-console resume {line['plan']}")
+    if line["problem"]:
+        print(coloured(f"{line['stage']}: {line['problem']}", "yellow"))
+    print(table([[f"  {sign(i['state'])}", i["item"], i["reason"]] for i in line["items"]]))
+    return 0

@@ -1,0 +1,158 @@
+"""Verbs that start and end things: run, stop, checkpoint, resume. Nothing starts, resumes or ends silently."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from console.errors import UserError
+from console.follow import follow_plan, follow_run
+from console.verbs.common import chosen, print_json, workspace
+from console.verbs.looking import find_plan
+from console.words import coloured, duration, shown_state, table, usd
+from console.workspace import Choice, Workspace
+from engine.config.phase import Phase, Step
+from engine.protocol.durable import read_json
+from engine.protocol.plan import EndPolicy, Plan
+from remote.environment import Missing, install
+
+
+def run(arguments: argparse.Namespace) -> int:
+    space = workspace()
+    phase, resolved = chosen(space, arguments)
+    choice = Choice(phase, resolved, arguments.host)
+    space.host(arguments.host)
+    if arguments.step is not None:
+        return _run_step(space, choice, phase.step_named(arguments.step), arguments)
+    return _run_phase(space, choice, arguments)
+
+
+def _run_step(space: Workspace, choice: Choice, step: Step, arguments: argparse.Namespace) -> int:
+    if arguments.dry_run:
+        return _dry_run(space, choice, [step])
+    _install_what_is_missing(space, choice.phase)
+    spec, status = space.start_step(choice, step, arguments.force)
+    if arguments.json:
+        print_json({"run": spec.run_id, "status": status.to_json()})
+    else:
+        print(f"{shown_state(status.state)} {spec.run_id} on {choice.host}  ({' '.join(spec.argv)})")
+    if arguments.detach:
+        if not arguments.json:
+            print(f"it goes on by itself. Follow it: fractal-console logs {spec.run_id} -f")
+        return 0
+    return follow_run(space, spec.run_id)
+
+
+def _run_phase(space: Workspace, choice: Choice, arguments: argparse.Namespace) -> int:
+    steps = space.steps_for_plan(choice.phase, choice.resolved, arguments.first)
+    if arguments.force:
+        raise UserError("--force starts one step: name it. A whole phase goes through its gates")
+    if arguments.dry_run:
+        return _dry_run(space, choice, steps)
+    end = EndPolicy(save_to=arguments.save_to, on_cap=arguments.on_cap, max_hours=arguments.max_hours)
+    plan = space.make_plan(choice, steps, end, arguments.stop_at_manual)
+    _install_what_is_missing(space, choice.phase)
+    space.start_plan(choice, plan)
+    if arguments.json:
+        print_json({"plan": plan.plan_id, "runs": {i.name: i.run.run_id for i in plan.items if i.run}})
+    else:
+        _announce(plan, choice)
+    if arguments.detach:
+        if not arguments.json:
+            print(f"it goes on by itself. Look at it: fractal-console plan {plan.plan_id}")
+        return 0
+    return follow_plan(space, plan)
+
+
+def _announce(plan: Plan, choice: Choice) -> None:
+    names = " → ".join(f"gate {i.name}" if i.kind == "gate" else i.name for i in plan.items)
+    print(coloured(f"{plan.phase} at {plan.variant} on {choice.host}", "bold") + f"   plan {plan.plan_id}")
+    print(names)
+    cap = plan.end.seconds_allowed()
+    if cap is not None:
+        print(f"cap: {duration(cap)}, then {plan.end.on_cap}")
+
+
+def _dry_run(space: Workspace, choice: Choice, steps: list[Step]) -> int:
+    """What would run and where; nothing is started or copied."""
+    from engine.config.phase import command_of
+
+    tree = space.tree()
+    values = {**choice.resolved.config, "preset": choice.resolved.preset, "seed": choice.resolved.seed or 0}
+    work = space.root.work(space.project.name, choice.phase.phase, choice.resolved.variant)
+    print(f"would run on {choice.host}, in {work}:")
+    print(table([[f"  {s.step}", " ".join(command_of(s, {**values, "work": str(work)}))] for s in steps]))
+    git = tree.git.get("commit", "no git")[:10] + (" with changes" if tree.git.get("dirty") else "")
+    print(f"source: {len(tree.files)} files, {sum(f.size for f in tree.files) / 1e6:.1f} MB, tree {tree.hash} ({git})")
+    for file in tree.large:
+        print(coloured(f"  large: {file.path}, {file.size / 1e6:.0f} MB", "yellow"))
+    guesses = [s.estimate[choice.resolved.preset] for s in steps if choice.resolved.preset in s.estimate]
+    if guesses:
+        print(f"estimate: {duration(60 * sum(g.minutes for g in guesses))}, {usd(sum(g.usd for g in guesses))}")
+    missing = space.missing_part(choice.phase)
+    if missing:
+        print(f"would first install the {missing.extra} part ({missing.size})")
+    return 0
+
+
+def _install_what_is_missing(space: Workspace, phase: Phase) -> None:
+    """The engine is large: say so, then install it, with pip's own words passing by."""
+    missing = space.missing_part(phase)
+    if missing is not None:
+        install_shown(missing)
+
+
+def install_shown(missing: Missing) -> None:
+    print(missing.words(), file=sys.stderr)
+    print(f"Installing it: {' '.join(missing.argv)}   (ctrl-c stops; nothing else has started)", file=sys.stderr)
+    try:
+        for line in install(missing):
+            print(f"  {line[:160]}", file=sys.stderr)
+    except RuntimeError as error:
+        raise UserError(str(error)) from error
+
+
+def stop(arguments: argparse.Namespace) -> int:
+    space = workspace()
+    plan_ids = [p for p in space.root.plan_ids() if arguments.run in p and "-plan-" in arguments.run]
+    if len(plan_ids) == 1:
+        space.local.stop_plan(plan_ids[0], _me(), arguments.why)
+        print(f"asked plan {plan_ids[0]} to stop: what runs is checkpointed, stopped and saved")
+        return 0
+    row = space.find_run(arguments.run)
+    status = space.state(row.run_id)
+    if status.final:
+        print(f"{row.run_id} is over already: {shown_state(status.state)} {status.reason}")
+        return 0
+    space.stop(row.run_id, arguments.why, 0.0 if arguments.now else None)
+    ladder = "SIGKILL" if arguments.now else "SIGINT, then SIGTERM, then SIGKILL"
+    print(f"asked {row.run_id} to stop ({ladder}). See: fractal-console status {row.run_id}")
+    return 0
+
+
+def _me() -> str:
+    from console.specs import whoami
+
+    return whoami()
+
+
+def checkpoint(arguments: argparse.Namespace) -> int:
+    space = workspace()
+    row = space.find_run(arguments.run)
+    status = space.checkpoint(row.run_id)
+    if status.final:
+        raise UserError(f"{row.run_id} is over ({status.state}); there is nothing to checkpoint")
+    print(f"asked {row.run_id} for a checkpoint. See: fractal-console events {row.run_id} --kind checkpoint")
+    return 0
+
+
+def resume(arguments: argparse.Namespace) -> int:
+    space = workspace()
+    paths = find_plan(space, arguments.plan)
+    value = read_json(paths.plan)
+    if value is None:
+        raise UserError(f"{paths.plan} can't be read")
+    plan = Plan.from_json(value, str(paths.plan))
+    answer = space.local.launch_plan(plan)
+    print(f"{plan.plan_id}: {answer}")
+    return 0 if arguments.detach else follow_plan(space, plan)

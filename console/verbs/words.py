@@ -1,0 +1,176 @@
+"""The arguments of every verb. Light: argparse and nothing else."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Callable
+
+
+def _json(p: ArgumentParser) -> None:
+    p.add_argument("--json", action="store_true", help="print JSON for programs")
+
+
+def _phase(p: ArgumentParser) -> None:
+    p.add_argument("phase", metavar="PHASE", help="a phase's id, or the beginning of it")
+
+
+def _preset(p: ArgumentParser) -> None:
+    p.add_argument("--preset", metavar="NAME", help="such as smoke, cpu, a100 (the last one used by default)")
+    p.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="override a value of the config")
+
+
+def _run_word(p: ArgumentParser, about: str = "a run's id, a unique part of it, or `last`") -> None:
+    p.add_argument("run", metavar="RUN", help=about)
+
+
+def phases(p: ArgumentParser) -> None:
+    _json(p)
+
+
+def show(p: ArgumentParser) -> None:
+    _phase(p)
+    _preset(p)
+    _json(p)
+
+
+gates = show
+config = show
+
+
+def run(p: ArgumentParser) -> None:
+    _phase(p)
+    p.add_argument("step", metavar="STEP", nargs="?", help="one step only; the whole phase without it")
+    _preset(p)
+    p.add_argument("--host", default="local", help="where to run (local)")
+    p.add_argument("--from", dest="first", metavar="STEP", help="begin the phase at this step")
+    p.add_argument("--detach", action="store_true", help="start it and return; it goes on by itself")
+    p.add_argument("--force", metavar="REASON", help="start one step although a gate or step before it is not passed")
+    p.add_argument("--stop-at-manual", action="store_true", help="let a plan stop where only a person can tick")
+    p.add_argument(
+        "--max-hours", type=float, metavar="H", help="cap of the plan: checkpoint, save and end after H hours"
+    )
+    p.add_argument("--save-to", metavar="FOLDER", help="at the end copy required files there and verify them by hash")
+    p.add_argument(
+        "--on-cap",
+        choices=("save-then-terminate", "terminate", "hold"),
+        default="save-then-terminate",
+        help="at the cap",
+    )
+    p.add_argument("--dry-run", action="store_true", help="show what would run, and where, and start nothing")
+    _json(p)
+
+
+def runs(p: ArgumentParser) -> None:
+    p.add_argument("phase", metavar="PHASE", nargs="?")
+    p.add_argument("-n", type=int, default=20, metavar="N", help="how many (20)")
+    p.add_argument("--all", action="store_true", help="of every project")
+    _json(p)
+
+
+def status(p: ArgumentParser) -> None:
+    _run_word(p)
+    _json(p)
+
+
+def logs(p: ArgumentParser) -> None:
+    _run_word(p)
+    p.add_argument("-f", "--follow", action="store_true", help="until the run ends")
+    p.add_argument("-n", type=int, metavar="LINES", help="only the last LINES")
+
+
+def events(p: ArgumentParser) -> None:
+    _run_word(p)
+    p.add_argument("-f", "--follow", action="store_true", help="until the run ends")
+    p.add_argument("--kind", help="only metric, fact, artifact, progress, note, checkpoint or model")
+
+
+def stop(p: ArgumentParser) -> None:
+    _run_word(p, "a run or a plan: its id, a unique part of it, or `last`")
+    p.add_argument("--now", action="store_true", help="SIGKILL at once, without grace")
+    p.add_argument("--why", default="", help="kept with the run")
+
+
+def checkpoint(p: ArgumentParser) -> None:
+    _run_word(p)
+
+
+def queue(p: ArgumentParser) -> None:
+    _json(p)
+
+
+def plans(p: ArgumentParser) -> None:
+    p.add_argument("-n", type=int, default=20, metavar="N", help="how many (20)")
+    _json(p)
+
+
+def plan(p: ArgumentParser) -> None:
+    p.add_argument("plan", metavar="PLAN", help="a plan's id, a unique part of it, or `last`")
+    _json(p)
+
+
+def resume(p: ArgumentParser) -> None:
+    p.add_argument("plan", metavar="PLAN", help="a plan's id, a unique part of it, or `last`")
+    p.add_argument("--detach", action="store_true", help="return at once")
+
+
+def tick(p: ArgumentParser) -> None:
+    _phase(p)
+    p.add_argument("check", metavar="CHECK", help="its id, or a unique part of its sentence")
+    _preset(p)
+    p.add_argument("--note", default="", help="what was seen")
+    p.add_argument("--undo", action="store_true", help="take the tick back")
+
+
+def override(p: ArgumentParser) -> None:
+    _phase(p)
+    p.add_argument("check", metavar="CHECK", help="its id, or a unique part of its sentence")
+    _preset(p)
+    p.add_argument("--reason", help="why it is accepted; stays visible")
+    p.add_argument("--undo", action="store_true", help="take the override back")
+
+
+def models(p: ArgumentParser) -> None:
+    p.add_argument("action", nargs="?", default="list", help="list, show, compare, promote, verify or handoff")
+    p.add_argument("names", nargs="*", metavar="MODEL")
+    p.add_argument("--reason", default="", help="for a promotion against a failed gate")
+    _json(p)
+
+
+def init(p: ArgumentParser) -> None:
+    p.add_argument("--command", metavar="CMD", help="such as: python train.py")
+    p.add_argument("--name", help="the phase's id (train)")
+    p.add_argument("--log", metavar="FILE", help="a log of an earlier run, to find metrics in")
+    p.add_argument(
+        "--check", metavar="CHECK", action="append", default=[], help="a line of the gate, such as: metric loss < 0.5"
+    )
+    p.add_argument("--output", metavar="FILE", action="append", default=[], help="a file that the command makes")
+    p.add_argument("--run", action="store_true", help="start it at once")
+    p.add_argument("--replace", action="store_true", help="write over a phase file of that name")
+
+
+def doctor(p: ArgumentParser) -> None:
+    _json(p)
+
+
+ARGUMENTS: dict[str, Callable[[ArgumentParser], None]] = {
+    "phases": phases,
+    "show": show,
+    "gates": gates,
+    "config": config,
+    "run": run,
+    "runs": runs,
+    "status": status,
+    "logs": logs,
+    "events": events,
+    "stop": stop,
+    "checkpoint": checkpoint,
+    "queue": queue,
+    "plans": plans,
+    "plan": plan,
+    "resume": resume,
+    "tick": tick,
+    "override": override,
+    "models": models,
+    "init": init,
+    "doctor": doctor,
+}

@@ -1,0 +1,154 @@
+"""What a run looks like: folded from its events, one way only. Pure but for reading; no widget knows how.
+
+`RunView.pump` reads what is new in the run's folder; everything shown is derived from its fields.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from console.series import Series
+from engine.protocol.events import Event, metrics_of, read_events
+from engine.protocol.evidence import Evidence, begin
+from engine.protocol.layout import RunPaths
+from engine.protocol.spec import RunSpec, read_spec
+from engine.protocol.status import Status, observe
+
+_PER_PUMP = 16  # reads of 4 MB: a long history arrives in a few frames, and keys are heard in between
+
+
+@dataclass
+class Progress:
+    """How far a run is, and how fast, from what it says itself."""
+
+    done: float = 0.0
+    total: float = 0.0
+    unit: str = ""
+    began: tuple[float, float] | None = None
+    """Time and amount of the first report of this total: the rate is measured from there."""
+    at: float = 0.0
+
+    def feed(self, event: Event) -> None:
+        done, total = float(event.get("done", 0)), float(event.get("total", 0))
+        unit, at = str(event.get("unit", "")), float(event.get("time", 0.0))
+        if self.began is None or (total, unit) != (self.total, self.unit) or done < self.done:
+            self.began = (at, done)
+        self.done, self.total, self.unit, self.at = done, total, unit, at
+
+    @property
+    def rate(self) -> float | None:
+        """Units a second since the first report."""
+        if self.began is None or self.at <= self.began[0] or self.done <= self.began[1]:
+            return None
+        return (self.done - self.began[1]) / (self.at - self.began[0])
+
+    @property
+    def eta_s(self) -> float | None:
+        rate = self.rate
+        return None if rate is None else max(0.0, (self.total - self.done) / rate)
+
+    @property
+    def share(self) -> float:
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+
+@dataclass
+class RunView:
+    """One run, as far as it has been read."""
+
+    paths: RunPaths
+    spec: RunSpec | None = None
+    status: Status = field(default_factory=lambda: Status("queued"))
+    series: dict[str, Series] = field(default_factory=dict)
+    evidence: Evidence | None = None
+    progress: Progress = field(default_factory=Progress)
+    notes: list[Event] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    """Everything but metrics and progress, in order: what the events pane lists."""
+    corrupt: int = 0
+    _offsets: dict[str, int] = field(default_factory=dict)
+
+    def pump(self) -> bool:
+        """Read what is new; True if anything changed."""
+        if self.spec is None:
+            self.spec = read_spec(self.paths.spec)
+            if self.spec is None:
+                return False
+        before = self.status
+        if not before.final or self.evidence is None:
+            self.status = observe(self.paths)
+        if self.evidence is None:
+            self.evidence = begin(self.spec, self.status)
+        self.evidence.state, self.evidence.reason = self.status.state, self.status.reason
+        changed = [
+            self._read(file.name) for file in (self.paths.events, self.paths.log_events, self.paths.supervisor_events)
+        ]
+        return self.status != before or any(changed)
+
+    def _read(self, name: str) -> bool:
+        any_new = False
+        for _ in range(_PER_PUMP):
+            batch = read_events(self.paths.folder / name, self._offsets.get(name, 0))
+            self._offsets[name] = batch.offset
+            self.corrupt += len(batch.corrupt)
+            self._feed_all(batch.events)
+            any_new = any_new or bool(batch.events)
+            if not batch.more:
+                break
+        return any_new
+
+    def _feed_all(self, events: list[Event]) -> None:
+        points: dict[str, tuple[list[float], list[float], list[float]]] = {}
+        for event in events:
+            if self.evidence is not None:
+                self.evidence.feed(event)
+            kind = event.get("kind")
+            if kind == "metric":
+                self._collect(points, event)
+            elif kind == "progress":
+                self.progress.feed(event)
+            else:
+                self.events.append(event)
+                if kind == "note":
+                    self.notes.append(event)
+        for name, (steps, values, times) in points.items():
+            self.series.setdefault(name, Series(name)).extend(steps, values, times)
+
+    def _collect(self, points: dict[str, tuple[list[float], list[float], list[float]]], event: Event) -> None:
+        step, at = event.get("step"), float(event.get("time", 0.0))
+        for name, value in metrics_of(event).items():
+            steps, values, times = points.setdefault(name, ([], [], []))
+            known = self.series.get(name)
+            steps.append(float(step) if isinstance(step, (int, float)) else (known.count if known else 0) + len(steps))
+            values.append(value)
+            times.append(at)
+
+    @property
+    def charts(self) -> dict[str, list[str]]:
+        """Which metrics share a chart: those with the same last word (train/loss, val/loss), or the same family."""
+        return chart_groups(list(self.series))
+
+    @property
+    def latest(self) -> dict[str, float]:
+        return {name: s.last for name, s in self.series.items()}
+
+
+def chart_groups(names: list[str]) -> dict[str, list[str]]:
+    """`train/loss` and `val/loss` share `loss`; `val/energy_correct` and `val/energy_wrong` share `energy`."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        last = name.rsplit("/", 1)[-1]
+        stem = last.split("_", 1)[0]
+        related = [n for n in names if n.rsplit("/", 1)[-1].split("_", 1)[0] == stem]
+        groups.setdefault(stem if len(related) > 1 else last, []).append(name)
+    return groups
+
+
+def thresholds_for(checks: list[dict[str, Any]], names: list[str]) -> list[tuple[float, str, str]]:
+    """Value, label and operator of every gate line that is about one of these metrics."""
+    found = []
+    for check in checks:
+        if check.get("kind") == "compare" and check["name"] in names and isinstance(check.get("value"), (int, float)):
+            found.append((float(check["value"]), f"{check['name']} {check['op']} {check['value']}", check["op"]))
+    return found
