@@ -11,7 +11,7 @@ from zlib import crc32
 
 ON_DARK = ("#56b4e9", "#e69f00", "#2ebd8f", "#f08fc4", "#f0e442", "#ff7043", "#9d9dff", "#c9c9c9")
 ON_LIGHT = ("#0068ab", "#a86400", "#00735a", "#a33d7c", "#7c7000", "#b83a00", "#4b45b8", "#4d4d4d")
-MARKS = ("●", "▲", "■", "◆", "○", "△", "□", "◇")
+MARKS = ("●", "▲", "■", "◆", "▼", "★", "▶", "◀")
 
 
 def assign(names: Iterable[str], taken: dict[str, int]) -> dict[str, int]:
