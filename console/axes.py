@@ -123,7 +123,9 @@ def number(value: float, step: float | None = None) -> str:
     size = abs(value)
     if size >= 1e15 or size < 1e-4:
         return f"{value:.3g}"
-    scale, unit = next(((10.0**p, u) for p, u in ((12, "T"), (9, "G"), (6, "M"), (3, "k")) if size >= 10.0**p), (1.0, ""))
+    scale, unit = next(
+        ((10.0**p, u) for p, u in ((12, "T"), (9, "G"), (6, "M"), (3, "k")) if size >= 10.0**p), (1.0, "")
+    )
     if step is None:
         return f"{value / scale:.4g}{unit}"
     decimals = max(0, -math.floor(math.log10(step / scale) + 1e-9))

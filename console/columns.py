@@ -102,7 +102,8 @@ class Curve:
         """Whether a gap lies between the points of each pair."""
         if not self.bad.count:
             return np.zeros(len(left), bool)
-        return np.searchsorted(self.bad.view, left) != np.searchsorted(self.bad.view, right)
+        between: NDArray[np.bool_] = np.searchsorted(self.bad.view, left) != np.searchsorted(self.bad.view, right)
+        return between
 
     def bad_between(self, start: Ints, stop: Ints) -> Ints:
         """How many values in each range are not finite."""

@@ -89,7 +89,7 @@ def _outside_groups(pattern: str) -> str:
     kept = ""
     at = 0
     while at < len(pattern):
-        token, length = _token(pattern, at)
+        _, length = _token(pattern, at)
         if length == 1:
             kept += pattern[at]
         at += length

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 from console.logindex import Line, LogFile
 
@@ -139,7 +140,7 @@ def _invisible(glyph: str) -> bool:
 
 
 NAMES = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
-SWITCHES: dict[int, dict[str, bool]] = {
+SWITCHES: dict[int, dict[str, Any]] = {
     1: {"bold": True},
     2: {"dim": True},
     3: {"italic": True},
@@ -167,7 +168,7 @@ def apply_sgr(style: Sgr, codes: str) -> Sgr:
             style = replace(style, **SWITCHES[number])
         elif number in (38, 48):
             colour = _extended(numbers)
-            style = replace(style, **{"colour" if number == 38 else "ground": colour})
+            style = replace(style, colour=colour) if number == 38 else replace(style, ground=colour)
         elif number == 39:
             style = replace(style, colour=None)
         elif number == 49:

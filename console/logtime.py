@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime, timezone, tzinfo
+from datetime import UTC, datetime, tzinfo
 
 from console.logindex import LogFile
 from console.logtext import plain
@@ -31,7 +31,7 @@ def line_time(text: str, day: datetime | None = None) -> float | None:
         zone = found["zone"] or ""
         stamp = datetime.fromisoformat(f"{found['date']}T{found['time']}{_offset(zone)}")
         if stamp.tzinfo is None:
-            stamp = stamp.replace(tzinfo=day.tzinfo if day else timezone.utc)
+            stamp = stamp.replace(tzinfo=day.tzinfo if day else UTC)
         return stamp.timestamp() + _fraction(found["part"])
     if found := UNIX.match(head):
         return float(found["seconds"])

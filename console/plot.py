@@ -200,7 +200,7 @@ def nearest(trace: Trace, x: float, slack: float) -> int | None:
     if not len(trace.x) or x < trace.shown(0) - slack or x > trace.shown(-1) + slack:
         return None
     right = int(np.searchsorted(trace.x, x * trace.scale + trace.shift))
-    if right == 0 or right < len(trace.x) and trace.shown(right) - x <= x - trace.shown(right - 1):
+    if right == 0 or (right < len(trace.x) and trace.shown(right) - x <= x - trace.shown(right - 1)):
         return right
     return right - 1
 
@@ -264,7 +264,9 @@ def _y_domain(traces: list[Trace], windows: list[Window], view: View) -> Domain:
     lows = [found[0] for found in ranges if found]
     highs = [found[1] for found in ranges if found]
     if view.fit_thresholds:
-        lines = [line.value for line in view.thresholds if math.isfinite(line.value) and (line.value > 0 or not view.log)]
+        lines = [
+            line.value for line in view.thresholds if math.isfinite(line.value) and (line.value > 0 or not view.log)
+        ]
         lows += lines
         highs += lines
     if not lows:

@@ -8,7 +8,6 @@ the cost follows the columns. `tests/console/test_raster.py` holds the slow, obv
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray

@@ -13,7 +13,7 @@ import operator
 from array import array
 from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from console.columns import Columns
@@ -64,7 +64,9 @@ class Series:
     ) -> None:
         """Add many points from sequences or numpy arrays of one length."""
         if len(steps) != len(values) or (times is not None and len(times) != len(values)):
-            raise ValueError(f"series {self.name}: {len(steps)} steps, {len(values)} values; give columns of one length")
+            raise ValueError(
+                f"series {self.name}: {len(steps)} steps, {len(values)} values; give columns of one length"
+            )
         if not len(steps):
             return
         if not self._in_order(steps, times):
@@ -102,7 +104,9 @@ class Series:
         return self.last_time
 
     def _in_order(self, steps: Any, times: Any | None) -> bool:
-        if steps[0] < self.last_step or (times is not None and self.first_time is not None and times[0] < self.last_time):
+        if steps[0] < self.last_step or (
+            times is not None and self.first_time is not None and times[0] < self.last_time
+        ):
             return False
         return _rises(steps) and (times is None or _rises(times))
 
@@ -117,11 +121,11 @@ class Series:
         self.nan_count = columns.bad_count
 
 
-def _floats(code: str, numbers: Any) -> array[float]:
+def _floats(code: Literal["d", "f"], numbers: Any) -> array[float]:
     """A numpy column or any sequence of numbers and None as a typed array."""
     if isinstance(numbers, array) and numbers.typecode == code:
         return numbers
-    out = array(code)
+    out: array[float] = array(code)
     if hasattr(numbers, "astype"):
         out.frombytes(numbers.astype({"d": "<f8", "f": "<f4"}[code]).tobytes())
         return out

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -81,7 +81,7 @@ class Chart(Widget, can_focus=True):
     }
     """
     COMPONENT_CLASSES = {f"chart--{name}" for name in BASE_CLASSES if name != "blank"}
-    BINDINGS: list[BindingType] = [Binding(key, action, words, show=False) for key, action, words in KEYS]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding(key, action, words, show=False) for key, action, words in KEYS]
     ALLOW_MAXIMIZE = True
 
     @dataclass
@@ -91,8 +91,8 @@ class Chart(Widget, can_focus=True):
         chart: Chart
         x: float | None
         step: float | None = None
-        time: float | None = None
-        """Unix time of the point, for whoever links a log line to it."""
+        unix_time: float | None = None
+        """When the point was written, for whoever links a log line to it."""
 
         @property
         def control(self) -> Chart:
@@ -248,7 +248,7 @@ class Chart(Widget, can_focus=True):
             self.refresh(*(Region(span.start, span.row, span.stop - span.start, 1) for span in spans))
 
     def render_line(self, y: int) -> Strip:
-        if self._drawn is None or self._picture is not None and self._picture.canvas.glyphs.shape != self._shape:
+        if self._drawn is None or (self._picture is not None and self._picture.canvas.glyphs.shape != self._shape):
             self._draw_quietly()
         if y not in self._strips:
             self._strips[y] = self._strip(y) if self._picture else self._empty_strip(y)
@@ -289,7 +289,7 @@ class Chart(Widget, can_focus=True):
         return self._styles[ink]
 
     def _make_style(self, ink: int) -> Style:
-        from console.plot import FAINT, FIRST_TRACE, MARK, NAME
+        from console.plot import FAINT, FIRST_TRACE, MARK
 
         if ink < FIRST_TRACE:
             return self._base_style(BASE_CLASSES[ink])
@@ -302,7 +302,6 @@ class Chart(Widget, can_focus=True):
             colour = colour.blend(ground, 0.55)
         bold = True if kind == MARK else None
         dim = True if kind == FAINT and self._plain else None
-        colour = colour if kind != NAME else colour
         return self.rich_style + Style(color=colour.rich_color, bold=bold, dim=dim)
 
     def _base_style(self, name: str) -> Style:

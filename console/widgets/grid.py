@@ -7,6 +7,7 @@ for, whatever was asked, so that a small window still shows readable charts.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -41,7 +42,7 @@ class ChartGrid(Container):
         width: 1fr;
     }
     """
-    BINDINGS: list[BindingType] = [Binding(key, action, words, show=False) for key, action, words in KEYS]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding(key, action, words, show=False) for key, action, words in KEYS]
 
     columns_wanted = reactive(2)
     rows_wanted = reactive(2)

@@ -17,7 +17,7 @@ from datetime import datetime, tzinfo
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -93,7 +93,7 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
     }
     """
     COMPONENT_CLASSES = {"log--cursor", "log--match", "log--mark", "log--faint"}
-    BINDINGS: list[BindingType] = [Binding(key, action, words, show=False) for key, action, words in KEYS]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding(key, action, words, show=False) for key, action, words in KEYS]
 
     @dataclass
     class Asked(Message):
@@ -224,7 +224,8 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         self.close()
 
     def _start_backfill(self) -> None:
-        assert self.file and self.index
+        assert self.file
+        assert self.index
         if not self.index.complete:
             work = partial(self._count_old_lines, self.file, self.index.first_block, self._generation)
             self.run_worker(work, thread=True, group="backfill", exit_on_error=False)
@@ -258,14 +259,16 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         return self.index.line_count + (tail.stop > tail.start)
 
     def _line(self, row: int) -> Line:
-        assert self.index and self.file
+        assert self.index
+        assert self.file
         if self.filter:
             return self._line_from(self._kept[row])
         return self.index.line(row) if row < self.index.line_count else self.index.tail
 
     def _line_from(self, offset: int) -> Line:
         """The line that begins at a byte, also where it is not indexed yet."""
-        assert self.index and self.file
+        assert self.index
+        assert self.file
         number = self.index.line_at(offset)
         if 0 <= number < self.index.line_count:
             return self.index.line(number)
@@ -295,10 +298,9 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
     def _shown(self, row: int) -> Shown:
         assert self.file
         line = self._line(row)
-        if self._is_tail(row):
-            if line.stop - line.start <= BLOCK:
-                data = whole_characters(self.file.read(line.start, line.stop))
-                return show(data)
+        if self._is_tail(row) and line.stop - line.start <= BLOCK:
+            data = whole_characters(self.file.read(line.start, line.stop))
+            return show(data)
         return read_line(self.file, line)
 
     def _is_tail(self, row: int) -> bool:
@@ -664,7 +666,14 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         after = line.start if here else min(line.stop + 1, end)
         before = min(line.stop + 1, end) if here and self._cursor is not None else line.start
         work = partial(
-            self._search, file, query, (after if direction > 0 else before), end, direction, self._generation, self.filter
+            self._search,
+            file,
+            query,
+            (after if direction > 0 else before),
+            end,
+            direction,
+            self._generation,
+            self.filter,
         )
         self.busy = f"searching {query.text} … esc stops"
         self.run_worker(work, thread=True, group="search", exclusive=True, exit_on_error=False)
@@ -729,7 +738,9 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
             self._go_to(self._cursor)
 
     def _start_filter(self) -> None:
-        assert self.file and self.index and self.filter
+        assert self.file
+        assert self.index
+        assert self.filter
         self._filtered_to = self.index.tail.start
         self.busy = f"filtering {self.filter.text} … esc stops"
         work = partial(self._filter_old, self.file, self.filter, self._filtered_to, self._generation)
@@ -889,7 +900,7 @@ class LogView(Vertical):
     LogView .log-prompt Input { width: 1fr; height: 1; border: none; padding: 0 1; background: $panel; }
     LogView .log-prompt Input:focus { border: none; }
     """
-    BINDINGS: list[BindingType] = [Binding("escape", "close_prompt", "Close the prompt", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close_prompt", "Close the prompt", show=False)]
 
     @dataclass
     class LineSelected(Message):
@@ -898,7 +909,7 @@ class LogView(Vertical):
         view: LogView
         text: str
         step: float | None
-        time: float | None
+        unix_time: float | None
 
         @property
         def control(self) -> LogView:
