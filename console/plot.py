@@ -1,0 +1,465 @@
+"""A whole chart as cells: curves, axes, legend, gate lines and crosshair, from columns and options alone.
+
+`draw` is pure: the same traces and view give the same cells. Colours are inks here; the widget knows the theme. A
+chart that shrinks loses its furniture before its curve: first legend rows, then the axis line, labels and the title.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from console import axes
+from console.axes import Domain
+from console.canvas import Canvas, one_per_cell
+from console.columns import Columns, Curve, Floats
+from console.raster import (
+    Dots,
+    Window,
+    braille,
+    curve_dots,
+    extremes,
+    gap_columns,
+    lowest_positive,
+    place,
+    window,
+)
+from console.thresholds import Threshold
+
+BLANK, AXIS, LABEL, TITLE, MET, UNMET, OPEN, CURSOR, GAP, READING = range(10)
+FIRST_TRACE = 16
+LINE, FAINT, MARK, NAME = range(4)
+
+BRAILLE_BLANK = 0x2800
+CHECKER = 0x2895
+"""Every other dot: a band drawn through it stays fainter than a line, also without colour."""
+MARK_EVERY = 14
+"""Cells between the marks that tell curves apart without colour."""
+
+
+def trace_ink(index: int, kind: int) -> int:
+    return FIRST_TRACE + 4 * index + kind
+
+
+@dataclass(frozen=True)
+class Trace:
+    name: str
+    mark: str
+    columns: Columns
+    x: Floats
+    """The column that the x axis shows, as it is stored."""
+    shift: float = 0.0
+    scale: float = 1.0
+    """Shown x = (stored x - shift) / scale."""
+
+    def stored(self, domain: Domain) -> Domain:
+        return Domain(domain.low * self.scale + self.shift, domain.high * self.scale + self.shift)
+
+    def shown(self, index: int) -> float:
+        return (float(self.x[index]) - self.shift) / self.scale
+
+
+@dataclass(frozen=True)
+class View:
+    width: int
+    height: int
+    title: str = ""
+    x_name: str = "step"
+    x: Domain | None = None
+    """None shows everything."""
+    log: bool = False
+    smoothing: float | None = None
+    thresholds: tuple[Threshold, ...] = ()
+    fit_thresholds: bool = True
+    cursor: float | None = None
+    plain: bool = False
+    """Without colour: marks on the curves."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where the plot lies on the canvas, in cells."""
+
+    left: int
+    top: int
+    columns: int
+    rows: int
+    axis_rows: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    canvas: Canvas
+    frame: Frame
+    x: Domain
+    y: Domain
+    legend: tuple[str, ...] = field(default=())
+
+    def x_at(self, column: int) -> float:
+        """The x in the middle of a column of the canvas."""
+        return self.x.low + (column - self.frame.left + 0.5) / self.frame.columns * self.x.span
+
+
+def whole_x(traces: list[Trace]) -> Domain:
+    """Everything, from zero where that is near, with room on the right to grow into."""
+    held = [trace for trace in traces if len(trace.x)]
+    if not held:
+        return Domain(0, 1)
+    low, high = min(trace.shown(0) for trace in held), max(trace.shown(-1) for trace in held)
+    return axes.steady_x(0.0 if 0 <= low <= 0.2 * high else low, high)
+
+
+def draw(traces: list[Trace], view: View) -> Picture:
+    canvas = Canvas(view.width, view.height)
+    x = view.x or whole_x(traces)
+    legend = _legend(traces, view, x)
+    header_rows = _header(canvas, view, legend)
+    axis_rows = 2 if view.height >= 8 and view.width >= 20 else 1 if view.height >= 5 else 0
+    rows = max(1, view.height - header_rows - axis_rows)
+    rough = [window(trace.x, trace.stored(x), 1) for trace in traces]
+    y = _y_domain(traces, rough, view)
+    y_ticks = axes.ticks(y, max(2, rows // 3))
+    gutter = max((len(tick.label) for tick in y_ticks), default=0) + 2 if view.width >= 24 else 0
+    frame = Frame(gutter, header_rows, max(1, view.width - gutter), rows, axis_rows)
+    _draw_axes(canvas, frame, view, x, y, y_ticks)
+    _draw_threshold_lines(canvas, frame, y, view, traces)
+    windows = [window(trace.x, trace.stored(x), frame.columns * 2) for trace in traces]
+    _draw_curves(canvas, frame, y, view, traces, windows)
+    _draw_gaps(canvas, frame, traces, windows)
+    _draw_threshold_labels(canvas, frame, y, view, traces)
+    _draw_cursor(canvas, frame, x, y, view, traces)
+    return Picture(canvas, frame, x, y, tuple(entry.words for entry in legend))
+
+
+def next_point(traces: list[Trace], x: float, direction: int, distance: float) -> float:
+    """The shown x of the point about this far from x in this direction; the next point where that is further away."""
+    following = [found for trace in traces if (found := _beyond(trace, x, direction)) is not None]
+    if not following:
+        return x
+    closest = min(following, key=lambda found: abs(found - x))
+    if abs(closest - x) >= distance:
+        return closest
+    near = [(trace, nearest(trace, x + direction * distance, math.inf)) for trace in traces]
+    points = [trace.shown(index) for trace, index in near if index is not None]
+    return min(points, key=lambda point: abs(point - x - direction * distance))
+
+
+def _beyond(trace: Trace, x: float, direction: int) -> float | None:
+    """The first point of a trace strictly beyond x."""
+    stored = x * trace.scale + trace.shift
+    if direction > 0:
+        index = int(np.searchsorted(trace.x, stored, side="right"))
+    else:
+        index = int(np.searchsorted(trace.x, stored, side="left")) - 1
+    return trace.shown(index) if 0 <= index < len(trace.x) else None
+
+
+# ---------------------------------------------------------------- legend and title
+
+
+@dataclass(frozen=True)
+class Entry:
+    index: int
+    mark: str
+    name: str
+    value: str
+    gaps: str
+
+    @property
+    def words(self) -> str:
+        return " ".join(part for part in (self.mark, self.name, self.value, self.gaps) if part)
+
+    @property
+    def width(self) -> int:
+        return len(one_per_cell(self.words))
+
+
+def _legend(traces: list[Trace], view: View, x: Domain) -> list[Entry]:
+    entries = []
+    for index, trace in enumerate(traces):
+        name = "" if len(traces) == 1 and trace.name == view.title else trace.name
+        gaps = f"{trace.columns.bad_count} NaN" if trace.columns.bad_count else ""
+        entries.append(Entry(index, trace.mark, name, _value_words(trace, view, x), gaps))
+    return entries
+
+
+def _value_words(trace: Trace, view: View, x: Domain) -> str:
+    index = len(trace.x) - 1 if view.cursor is None else nearest(trace, view.cursor, x.span / max(1, view.width))
+    if index is None or index < 0:
+        return "–"
+    raw = axes.reading(float(trace.columns.raw.values.view[index]))
+    if view.smoothing is None:
+        return raw
+    return f"{axes.reading(float(trace.columns.smooth(view.smoothing).values.view[index]))} ({raw})"
+
+
+def nearest(trace: Trace, x: float, slack: float) -> int | None:
+    """The point nearest to a shown x; None where the trace has none within slack of its ends."""
+    if not len(trace.x) or x < trace.shown(0) - slack or x > trace.shown(-1) + slack:
+        return None
+    right = int(np.searchsorted(trace.x, x * trace.scale + trace.shift))
+    if right == 0 or (right < len(trace.x) and trace.shown(right) - x <= x - trace.shown(right - 1)):
+        return right
+    return right - 1
+
+
+def _header(canvas: Canvas, view: View, legend: list[Entry]) -> int:
+    """Title and legend on one row where they fit, else the legend on rows below; gives the rows used."""
+    if view.height < 3:
+        return 0
+    title = one_per_cell(view.title)
+    room = view.width - (len(title) + 2 if title else 0)
+    needed = sum(entry.width + 2 for entry in legend) - 2
+    canvas.put(0, 0, view.title, TITLE)
+    if needed <= room:
+        _put_entries(canvas, 0, view.width - max(needed, 0), legend)
+        return 1
+    most = max(0, min(3, view.height // 5)) if title else max(1, min(3, view.height // 5))
+    rows = _wrap(legend, view.width, most) if most else []
+    first = 1 if title else 0
+    if not rows:
+        _put_entries(canvas, 0, len(title) + 2, legend)
+        return 1
+    for offset, row in enumerate(rows):
+        end = _put_entries(canvas, first + offset, 0, row)
+        left_out = len(legend) - sum(len(row) for row in rows)
+        if offset == len(rows) - 1 and left_out:
+            canvas.put(first + offset, min(end + 2, view.width - 9), f"+{left_out} more", LABEL)
+    return first + len(rows)
+
+
+def _wrap(legend: list[Entry], width: int, most: int) -> list[list[Entry]]:
+    rows: list[list[Entry]] = []
+    used = width + 1
+    for entry in legend:
+        if used + entry.width > width:
+            if len(rows) == most:
+                break
+            rows.append([])
+            used = 0
+        rows[-1].append(entry)
+        used += entry.width + 2
+    return rows
+
+
+def _put_entries(canvas: Canvas, row: int, column: int, entries: list[Entry]) -> int:
+    for entry in entries:
+        column = canvas.put(row, column, entry.mark + " ", trace_ink(entry.index, MARK))
+        if entry.name:
+            column = canvas.put(row, column, entry.name + " ", trace_ink(entry.index, NAME))
+        column = canvas.put(row, column, entry.value, TITLE)
+        if entry.gaps:
+            column = canvas.put(row, column, " " + entry.gaps, GAP)
+        column += 2
+    return column - 2
+
+
+# ---------------------------------------------------------------- axes
+
+
+def _y_domain(traces: list[Trace], windows: list[Window], view: View) -> Domain:
+    ranges = [_y_range(trace.columns.raw, part, view.log) for trace, part in zip(traces, windows, strict=True)]
+    lows = [found[0] for found in ranges if found]
+    highs = [found[1] for found in ranges if found]
+    if view.fit_thresholds:
+        lines = [
+            line.value for line in view.thresholds if math.isfinite(line.value) and (line.value > 0 or not view.log)
+        ]
+        lows += lines
+        highs += lines
+    if not lows:
+        return Domain(0.0, 1.0, view.log)
+    return axes.steady_y(min(lows), max(highs), view.log)
+
+
+def _y_range(curve: Curve, part: Window, log: bool) -> tuple[float, float] | None:
+    found = extremes(curve, part)
+    if found is None or not log or found[0] > 0:
+        return found
+    low = lowest_positive(curve, part)
+    return None if low is None else (low, found[1])
+
+
+def _row_of(value: float, y: Domain, rows: int) -> int:
+    """The cell row of a value; outside the plot it is below 0 or not below rows."""
+    return math.floor(float(place(np.array([value]), y, rows * 4)[0] + 0.5) / 4)
+
+
+def _draw_axes(canvas: Canvas, frame: Frame, view: View, x: Domain, y: Domain, y_ticks: list[axes.Tick]) -> None:
+    bottom = frame.top + frame.rows
+    if frame.left:
+        canvas.glyphs[frame.top : bottom, frame.left - 1] = ord("│")
+        canvas.inks[frame.top : bottom, frame.left - 1] = AXIS
+        for tick in y_ticks:
+            row = frame.top + min(frame.rows - 1, int((y.high - tick.at) / y.span * (frame.rows * 4 - 1) + 0.5) // 4)
+            canvas.put(row, frame.left - 2 - len(tick.label), tick.label, LABEL)
+            canvas.put(row, frame.left - 1, "┤", AXIS)
+    if frame.axis_rows == 2:
+        canvas.put(bottom, max(0, frame.left - 1), ("└" if frame.left else "") + "─" * frame.columns, AXIS)
+    if frame.axis_rows:
+        _draw_x_ticks(canvas, frame, view, x)
+
+
+def _draw_x_ticks(canvas: Canvas, frame: Frame, view: View, x: Domain) -> None:
+    most = max(1, frame.columns // 11)
+    found = axes.time_ticks(x, most) if view.x_name == "time" else axes.ticks(x, most)
+    bottom = frame.top + frame.rows
+    row = bottom + frame.axis_rows - 1
+    name_at = view.width - len(view.x_name)
+    free_from = 0
+    for tick in found:
+        column = frame.left + min(frame.columns - 1, int((tick.at - x.low) / x.span * frame.columns * 2 + 0.5) // 2)
+        start = max(0, min(column - len(tick.label) // 2, view.width - len(tick.label)))
+        if start < free_from:
+            continue
+        if frame.axis_rows == 2:
+            canvas.put(bottom, column, "┬", AXIS)
+        free_from = canvas.put(row, start, tick.label, LABEL) + 1
+    if free_from <= name_at:
+        canvas.put(row, name_at, view.x_name, AXIS)
+
+
+# ---------------------------------------------------------------- curves
+
+
+def _draw_curves(
+    canvas: Canvas, frame: Frame, y: Domain, view: View, traces: list[Trace], windows: list[Window]
+) -> None:
+    area = (slice(frame.top, frame.top + frame.rows), slice(frame.left, frame.left + frame.columns))
+    glyphs, inks = canvas.glyphs[area], canvas.inks[area]
+    lines = np.zeros(glyphs.shape, np.uint8)
+    line_inks = np.zeros(inks.shape, np.int16)
+    for index, (trace, part) in enumerate(zip(traces, windows, strict=True)):
+        raw = braille(curve_dots(trace.columns.raw, part, y, frame.rows * 4))
+        line = raw
+        if view.smoothing is not None:
+            _draw_band(glyphs, inks, raw, trace_ink(index, FAINT))
+            line = braille(curve_dots(trace.columns.smooth(view.smoothing), part, y, frame.rows * 4))
+        lines |= line
+        line_inks[line > 0] = trace_ink(index, LINE)
+    covered = lines > 0
+    glyphs[covered] = lines[covered].astype("<u4") + BRAILLE_BLANK
+    inks[covered] = line_inks[covered]
+    if view.plain and len(traces) > 1:
+        _draw_marks(glyphs, inks, traces)
+
+
+def _draw_band(glyphs: Floats, inks: Floats, raw: Floats, ink: int) -> None:
+    codes = raw.astype("<u4") & (CHECKER - BRAILLE_BLANK)
+    seen = codes > 0
+    glyphs[seen] = codes[seen] + BRAILLE_BLANK
+    inks[seen] = ink
+
+
+def _draw_marks(glyphs: Floats, inks: Floats, traces: list[Trace]) -> None:
+    """Each curve's mark every few cells, offset per curve so that they don't meet."""
+    for index, trace in enumerate(traces):
+        offset = (MARK_EVERY * index) // len(traces)
+        for column in range(offset, glyphs.shape[1], MARK_EVERY):
+            rows = np.flatnonzero(inks[:, column] == trace_ink(index, LINE))
+            if len(rows):
+                glyphs[rows[len(rows) // 2], column] = ord(trace.mark)
+                inks[rows[len(rows) // 2], column] = trace_ink(index, MARK)
+
+
+def _draw_gaps(canvas: Canvas, frame: Frame, traces: list[Trace], windows: list[Window]) -> None:
+    """A cross under every column that holds a value that is not finite."""
+    if not any(trace.columns.bad_count for trace in traces):
+        return
+    gaps: Dots = np.zeros(frame.columns, bool)
+    for trace, part in zip(traces, windows, strict=True):
+        gaps |= gap_columns(trace.columns.raw, part, frame.columns)
+    row = frame.top + frame.rows - (0 if frame.axis_rows == 2 else 1)
+    at = np.flatnonzero(gaps) + frame.left
+    canvas.glyphs[row, at] = ord("×")
+    canvas.inks[row, at] = GAP
+
+
+# ---------------------------------------------------------------- gate lines and crosshair
+
+
+def _verdict(line: Threshold, traces: list[Trace]) -> bool | None:
+    asked = [trace for trace in traces if line.series in (None, trace.name) and len(trace.x)]
+    return line.met(float(trace.columns.raw.values.view[-1]) for trace in asked)
+
+
+def _draw_threshold_lines(canvas: Canvas, frame: Frame, y: Domain, view: View, traces: list[Trace]) -> None:
+    for line in view.thresholds:
+        row = _row_of(line.value, y, frame.rows)
+        if 0 <= row < frame.rows:
+            canvas.put(frame.top + row, frame.left, "╌" * frame.columns, _threshold_ink(_verdict(line, traces)))
+
+
+def _threshold_ink(met: bool | None) -> int:
+    return OPEN if met is None else MET if met else UNMET
+
+
+def _draw_threshold_labels(canvas: Canvas, frame: Frame, y: Domain, view: View, traces: list[Trace]) -> None:
+    used: set[tuple[int, bool]] = set()
+    for line in view.thresholds:
+        met = _verdict(line, traces)
+        row = _row_of(line.value, y, frame.rows)
+        where = "▲ " if row < 0 else "▼ " if row >= frame.rows else ""
+        word = "· no data" if met is None else "✓ met" if met else "✗ not met"
+        text = f" {where}{line.label} {word} "
+        if len(one_per_cell(text)) > frame.columns:
+            text = f" {word} "
+        if len(one_per_cell(text)) > frame.columns:
+            continue
+        row = min(max(row, 0), frame.rows - 1)
+        _put_label(canvas, frame, row, text, _threshold_ink(met), used)
+
+
+def _put_label(canvas: Canvas, frame: Frame, row: int, text: str, ink: int, used: set[tuple[int, bool]]) -> None:
+    """On the right of its row, on the left where the right is taken or covers more of the curves."""
+    width = len(one_per_cell(text))
+    right = frame.left + frame.columns - width
+    left = min(
+        (False, True),
+        key=lambda left: (
+            (row, left) in used,
+            _covered(canvas, frame.top + row, frame.left if left else right, width),
+        ),
+    )
+    used.add((row, left))
+    canvas.put(frame.top + row, frame.left if left else right, text, ink)
+
+
+def _covered(canvas: Canvas, row: int, column: int, width: int) -> int:
+    return int((canvas.inks[row, column : column + width] >= FIRST_TRACE).sum())
+
+
+def _draw_cursor(canvas: Canvas, frame: Frame, x: Domain, y: Domain, view: View, traces: list[Trace]) -> None:
+    if view.cursor is None or not x.low <= view.cursor <= x.high:
+        return
+    column = frame.left + min(frame.columns - 1, int((view.cursor - x.low) / x.span * frame.columns))
+    inks = canvas.inks[frame.top : frame.top + frame.rows, column]
+    empty = inks < FIRST_TRACE
+    canvas.glyphs[frame.top : frame.top + frame.rows, column][empty] = ord("│")
+    inks[empty] = CURSOR
+    for index, trace in enumerate(traces):
+        _draw_cursor_mark(canvas, frame, y, view, trace, index, column, x.span / frame.columns)
+    if frame.axis_rows:
+        label = f" {x_words(view.x_name, view.cursor)} "
+        start = max(0, min(column - len(label) // 2, view.width - len(label)))
+        canvas.put(frame.top + frame.rows, start, label, READING)
+
+
+def _draw_cursor_mark(
+    canvas: Canvas, frame: Frame, y: Domain, view: View, trace: Trace, index: int, column: int, slack: float
+) -> None:
+    assert view.cursor is not None
+    at = nearest(trace, view.cursor, slack)
+    if at is None:
+        return
+    curve = trace.columns.raw if view.smoothing is None else trace.columns.smooth(view.smoothing)
+    value = float(curve.values.view[at])
+    row = _row_of(value, y, frame.rows) if math.isfinite(value) else -1
+    if 0 <= row < frame.rows:
+        canvas.put(frame.top + row, column, trace.mark, trace_ink(index, MARK))
+
+
+def x_words(x_name: str, x: float) -> str:
+    return axes.duration(x) if x_name == "time" else f"{x_name} {axes.step_reading(x)}"

@@ -1,0 +1,38 @@
+"""A gate's number on a chart: where the line lies, and whether the newest values keep to it."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+COMPARE = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+
+
+@dataclass(frozen=True)
+class Threshold:
+    value: float
+    label: str
+    op: str = "<"
+    """What the gate asks of the value: `value op threshold`."""
+    series: str | None = None
+    """The series that the gate looks at; None asks it of every series on the chart."""
+
+    def __post_init__(self) -> None:
+        if self.op not in COMPARE:
+            raise ValueError(f"threshold {self.label!r}: unknown op {self.op!r}; use one of {' '.join(COMPARE)}")
+
+    def met(self, values: Iterable[float]) -> bool | None:
+        """True when every value keeps to it, None when there is no value; a NaN never keeps to it."""
+        known = list(values)
+        if not known:
+            return None
+        return all(not math.isnan(value) and COMPARE[self.op](value, self.value) for value in known)
