@@ -1,0 +1,121 @@
+"""What an Ouroboros run may be told: data, model, energy, training, evaluation."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from engine.config.load import Config
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Data(_Part):
+    """Which problems, and how correct and wrong items are made from them."""
+
+    source: Literal["generated", "gsm8k"] = "generated"
+    """`gsm8k` reads the real problems from $FRACTAL_DATA; `generated` needs nothing."""
+    problems: int = Field(default=6000, ge=40)
+    """Problems to generate, twins included. Unused with `gsm8k`."""
+    templates: int = Field(default=400, ge=10)
+    val_share: float = Field(default=0.1, gt=0, lt=0.5)
+    test_share: float = Field(default=0.1, gt=0, lt=0.5)
+    """Unused with `gsm8k`, whose official test split is the test."""
+    max_operand: int = Field(default=999, ge=9)
+    max_result: int = Field(default=9999, ge=9)
+    """Steps outside these two are left out of T1, and counted."""
+    renumbered: int = Field(default=60_000, ge=0)
+    """More training steps with fresh numbers; none of them is an equation of a validation or test problem."""
+    negatives: Literal["counterbalanced", "naive"] = "counterbalanced"
+    """`naive` is the published corruption (the result changed by a little); the leak probe is there to catch it."""
+    context: Literal["none", "problem"] = "none"
+    """Whether the model reads the question and the lines before a step. T2 can't be told from chance without."""
+    tokenizer: Literal["bpe", "gpt2"] = "bpe"
+    vocabulary: int = Field(default=4096, ge=300)
+    max_context: int = Field(default=320, ge=16)
+    """Tokens of question and earlier lines; a longer context keeps its end."""
+
+
+class Probe(_Part):
+    """The leak probe. Outside [low, high] training does not start."""
+
+    low: float = 0.45
+    high: float = 0.55
+    rows: int = Field(default=8000, ge=200)
+    """Training items that a probe is fitted on."""
+
+
+class Model(_Part):
+    """The encoder. Head dimension is dim / heads."""
+
+    dim: int = Field(default=64, ge=8)
+    layers: int = Field(default=4, ge=1)
+    heads: int = Field(default=4, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _even_heads(self) -> Model:
+        if self.dim % self.heads or (self.dim // self.heads) % 2:
+            raise ValueError(f"dim {self.dim} must divide into {self.heads} heads of even size (RoPE turns pairs)")
+        return self
+
+
+class Train(_Part):
+    """The loop."""
+
+    energy: Literal["generative", "mse", "bce"] = "generative"
+    """`generative`: E = 1 - p(claimed digits | premise). `mse` is the source's head and loss, `bce` adds pair ranking."""
+    iters: int = Field(default=2000, ge=1)
+    batch: int = Field(default=256, ge=4)
+    """Steps in a batch, all processes together."""
+    token_budget: int | None = None
+    """Positions in a micro-batch, where items differ in length; None keeps `batch` items together."""
+    optimizer: Literal["muon", "adamw"] = "muon"
+    lr: float = Field(default=3e-3, gt=0)
+    """Of AdamW: all parameters, or those that are no matrices when Muon does the matrices."""
+    muon_lr: float = Field(default=0.02, gt=0)
+    min_lr_share: float = Field(default=0.02, ge=0, le=1)
+    warmup: int = Field(default=50, ge=0)
+    flat_share: float = Field(default=0.4, ge=0, le=1)
+    """Share of the iterations before the rate falls."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    clip: float | None = 1.0
+    rank_weight: float = Field(default=0.5, ge=0)
+    """Weight of pair ranking beside `bce`."""
+    accumulate: int = Field(default=1, ge=1)
+    eval_every: int = Field(default=100, ge=1)
+    eval_items: int = Field(default=1024, ge=8)
+    checkpoint_every: int | None = None
+    """None: only at the end and when asked by SIGUSR2."""
+    patience: int | None = None
+    """Evaluations without a better validation loss before training ends."""
+    threads: int | None = 1
+    """CPU threads; None leaves torch's choice."""
+    device: str = "auto"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+    wandb: bool = False
+
+
+class Evaluate(_Part):
+    """What is measured on held-out problems."""
+
+    problems: int | None = None
+    """At most this many test problems; None takes all."""
+    bootstrap: int = Field(default=1000, ge=100)
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+    gsm8k: bool = True
+    """Report the real GSM8K test steps beside, where $FRACTAL_DATA has them."""
+
+
+class OuroborosConfig(Config):
+    """Phase 7."""
+
+    data: Data = Data()
+    probe: Probe = Probe()
+    model: Model = Model()
+    train: Train = Train()
+    evaluate: Evaluate = Evaluate()

@@ -1,0 +1,49 @@
+"""A trained energy, ready to judge steps: loaded from best.pt, calibrated, without gradients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from engine.config.ouroboros import OuroborosConfig
+from engine.ouroboros import checkpoint
+from engine.ouroboros.batches import Table
+from engine.ouroboros.model import Ouroboros, energy
+from engine.ouroboros.pairs import Items
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """`energies` of steps; `limits` is what the model can read."""
+
+    model: Ouroboros
+    temperature: float
+    device: torch.device
+    config: OuroborosConfig
+    """What it was trained with, which may differ from the config of who uses it."""
+    data: str
+    """Fingerprint of the data that it was trained on."""
+
+    def energies(self, items: Items, at_once: int = 4096) -> NDArray[np.float64]:
+        if not len(items):
+            return np.zeros(0)
+        table = Table(items, self.model.width, self.device)
+        parts = []
+        with torch.no_grad():
+            for start in range(0, len(items), at_once):
+                batch = table.batch(np.arange(start, min(start + at_once, len(items))))
+                parts.append(energy(self.model(batch), batch, self.temperature).cpu().numpy())
+        return np.concatenate(parts).astype(np.float64)
+
+
+def load(path: Path, device: torch.device) -> Scorer:
+    saved = checkpoint.load(path, device)
+    config = OuroborosConfig.model_validate(saved["config"])
+    model = Ouroboros(config.model, saved["width"], config.train.energy == "generative").to(device)
+    model.load_state_dict(saved["model"])
+    model.eval()
+    return Scorer(model, saved["temperature"], device, config, saved["data"])
