@@ -10,11 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
+from typing import TypeAlias
 
 from console.logindex import LogFile
 from console.logtext import plain
 
 PROBE = 64 * 1024
+
+Day: TypeAlias = datetime | None
+"""The day that a time of day without a date lies on, with its zone; None where that is not known."""
 
 STAMP = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)[T _](?P<time>\d\d:\d\d:\d\d)(?:[.,](?P<part>\d{1,9}))?\s?(?P<zone>Z|[+-]\d\d:?\d\d)?"
@@ -24,15 +28,11 @@ UNIX = re.compile(r"^\[?(?P<seconds>1\d{9}(?:\.\d+)?)\b")
 STEP = re.compile(r"""\b(?:step|global_step|iter|iteration|it)["']?\s*[:= ]\s*(?P<step>\d+)""", re.IGNORECASE)
 
 
-def line_time(text: str, day: datetime | None = None) -> float | None:
+def line_time(text: str, day: Day = None) -> float | None:
     """The Unix time of a line; a time of day alone needs the day that it lies on."""
     head = text[:80]
     if found := STAMP.search(head):
-        zone = found["zone"] or ""
-        stamp = datetime.fromisoformat(f"{found['date']}T{found['time']}{_offset(zone)}")
-        if stamp.tzinfo is None:
-            stamp = stamp.replace(tzinfo=day.tzinfo if day else UTC)
-        return stamp.timestamp() + _fraction(found["part"])
+        return _stamp(found, day)
     if found := UNIX.match(head):
         return float(found["seconds"])
     if day and (found := CLOCK.search(head)):
@@ -49,8 +49,15 @@ def line_step(text: str) -> float | None:
     return float(found["step"]) if found else None
 
 
-def _offset(zone: str) -> str:
-    return "+00:00" if zone == "Z" else zone
+def _stamp(found: re.Match[str], day: Day) -> float | None:
+    zone = "+00:00" if found["zone"] == "Z" else found["zone"] or ""
+    try:
+        stamp = datetime.fromisoformat(f"{found['date']}T{found['time']}{zone}")
+    except ValueError:
+        return None
+    if stamp.tzinfo is None:
+        stamp = stamp.replace(tzinfo=day.tzinfo if day else UTC)
+    return stamp.timestamp() + _fraction(found["part"])
 
 
 def _fraction(part: str | None) -> float:

@@ -28,7 +28,7 @@ from console.raster import (
 )
 from console.thresholds import Threshold
 
-BLANK, AXIS, LABEL, TITLE, MET, UNMET, OPEN, CURSOR, GAP, READING = range(10)
+BLANK, AXIS, LABEL, TITLE, MET, UNMET, OPEN, CURSOR, GAP, READING, VALUE = range(11)
 FIRST_TRACE = 16
 LINE, FAINT, MARK, NAME = range(4)
 
@@ -249,7 +249,7 @@ def _put_entries(canvas: Canvas, row: int, column: int, entries: list[Entry]) ->
         column = canvas.put(row, column, entry.mark + " ", trace_ink(entry.index, MARK))
         if entry.name:
             column = canvas.put(row, column, entry.name + " ", trace_ink(entry.index, NAME))
-        column = canvas.put(row, column, entry.value, TITLE)
+        column = canvas.put(row, column, entry.value, VALUE)
         if entry.gaps:
             column = canvas.put(row, column, " " + entry.gaps, GAP)
         column += 2

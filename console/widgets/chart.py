@@ -53,7 +53,7 @@ KEYS = (
 
 SMOOTHINGS = (None, 0.6, 0.9, 0.97, 0.99, 0.999)
 
-BASE_CLASSES = ("blank", "axis", "label", "title", "met", "unmet", "open", "cursor", "gap", "reading")
+BASE_CLASSES = ("blank", "axis", "label", "title", "met", "unmet", "open", "cursor", "gap", "reading", "value")
 """In the order of the inks of `console.plot`."""
 
 
@@ -70,6 +70,7 @@ class Chart(Widget, can_focus=True):
         & .chart--axis { color: $foreground 35%; }
         & .chart--label { color: $foreground 60%; }
         & .chart--title { color: $foreground; text-style: bold; }
+        & .chart--value { color: $foreground; text-style: bold; }
         & .chart--met { color: $text-success; }
         & .chart--unmet { color: $text-warning; }
         & .chart--open { color: $foreground 60%; }
@@ -307,7 +308,7 @@ class Chart(Widget, can_focus=True):
     def _base_style(self, name: str) -> Style:
         if name == "blank":
             return self.rich_style
-        return self.rich_style + self.get_component_rich_style(f"chart--{name}", partial=True)
+        return self.get_component_rich_style(f"chart--{name}")
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
