@@ -99,12 +99,10 @@ def _open_console() -> int:
     if sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb"):
         from console.app import run_app
 
-        code: int = run_app()
-        return code
+        return run_app()
     from console.verbs.looking import without_terminal
 
-    code = without_terminal()
-    return code
+    return without_terminal()
 
 
 def foreseen(error: Exception) -> str | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.protocol.evidence import Evidence, Summary, gather
+from engine.protocol.evidence import Evidence, EvidenceReader, Summary
 from engine.protocol.gates import Word
 from engine.protocol.layout import Root
 from engine.protocol.spec import RunSpec, read_spec
@@ -84,6 +84,7 @@ class Store:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(_SCHEMA)
+        self._readers: dict[str, EvidenceReader] = {}
 
     def close(self) -> None:
         self._db.close()
@@ -151,8 +152,10 @@ class Store:
             kept = self._db.execute("SELECT body FROM evidence WHERE run_id = ?", (row.run_id,)).fetchone()
             if kept is not None:
                 return thawed(json.loads(kept[0]))
-        evidence = gather(root.run(row.run_id), Status(row.state, row.reason, started=row.started, ended=row.ended))
+        reader = self._readers.setdefault(row.run_id, EvidenceReader(root.run(row.run_id)))
+        evidence = reader.read(Status(row.state, row.reason, started=row.started, ended=row.ended))
         if evidence is not None and row.final:
+            del self._readers[row.run_id]
             body = json.dumps(frozen(evidence))
             self._db.execute("INSERT OR REPLACE INTO evidence VALUES (?, ?)", (row.run_id, body))
         return evidence

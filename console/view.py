@@ -131,7 +131,7 @@ class RunView:
 
     @property
     def latest(self) -> dict[str, float]:
-        return {name: s.last for name, s in self.series.items()}
+        return {name: s.last for name, s in self.series.items() if s.last is not None}
 
 
 def chart_groups(names: list[str]) -> dict[str, list[str]]:

@@ -56,6 +56,7 @@ class Workspace:
         self.store = Store(self.root.path / "console.db")
         self.local = LocalHost(self.root)
         self._trees = TreeReader()
+        self._phase_marks = self._marks()
 
     def close(self) -> None:
         self.store.close()
@@ -68,6 +69,16 @@ class Workspace:
     def refresh(self) -> list[str]:
         """Look at run folders that are new or not final."""
         return self.store.refresh(self.root)
+
+    def reload_if_edited(self) -> None:
+        """Read the phase files again when one was edited: a gate mended in the editor is judged at the next look."""
+        marks = self._marks()
+        if marks != self._phase_marks:
+            self.project, self._phase_marks = Project(self.project.folder), marks
+
+    def _marks(self) -> list[tuple[str, int]]:
+        folder = self.project.configs / "phases"
+        return sorted((f.name, f.stat().st_mtime_ns) for f in folder.glob("*.yaml"))
 
     def tree(self) -> Tree:
         """The project's source as it is now."""

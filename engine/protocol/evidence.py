@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from engine.protocol.durable import read_json
@@ -132,22 +133,41 @@ def begin(spec: RunSpec, status: Status) -> Evidence:
     )
 
 
-def gather(paths: RunPaths, status: Status | None = None) -> Evidence | None:
-    """Everything a run folder proves; None where there is no run."""
-    spec = read_spec(paths.spec)
-    if spec is None:
-        return None
-    evidence = begin(spec, observe(paths) if status is None else status)
-    for file in (paths.log_events, paths.events):
-        offset, more = 0, True
+class EvidenceReader:
+    """A run folder's evidence, read on from where the last reading ended."""
+
+    def __init__(self, paths: RunPaths) -> None:
+        self.paths = paths
+        self.evidence: Evidence | None = None
+        self._offsets = {paths.log_events: 0, paths.events: 0}
+
+    def read(self, status: Status | None = None) -> Evidence | None:
+        """What is proved by now; None where there is no run."""
+        status = observe(self.paths) if status is None else status
+        if self.evidence is None:
+            spec = read_spec(self.paths.spec)
+            if spec is None:
+                return None
+            self.evidence = begin(spec, status)
+        self.evidence.state, self.evidence.reason, self.evidence.ended = status.state, status.reason, status.ended
+        for file in self._offsets:
+            self._read_on(self.evidence, file)
+        add_recorded_artifacts(self.evidence, self.paths)
+        return self.evidence
+
+    def _read_on(self, evidence: Evidence, file: Path) -> None:
+        more = True
         while more:
-            batch = read_events(file, offset)
+            batch = read_events(file, self._offsets[file])
             for event in batch.events:
                 evidence.feed(event)
             evidence.corrupt_lines += len(batch.corrupt)
-            offset, more = batch.offset, batch.more
-    add_recorded_artifacts(evidence, paths)
-    return evidence
+            self._offsets[file], more = batch.offset, batch.more
+
+
+def gather(paths: RunPaths, status: Status | None = None) -> Evidence | None:
+    """Everything a run folder proves; None where there is no run."""
+    return EvidenceReader(paths).read(status)
 
 
 def add_recorded_artifacts(evidence: Evidence, paths: RunPaths) -> None:

@@ -1,0 +1,244 @@
+"""The app: wires screens, keys, the desk and messages. It decides nothing; decisions have their own files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import BindingType
+from textual.notifications import SeverityLevel
+from textual.screen import Screen
+
+from console.keys import SCREENS, bindings
+from console.messages import Done, Installed, InstallLine, Looked, Refused, Started
+from console.paint import fresh_ticks
+from console.screens.dialogs import Installing, Launch
+from console.screens.phases import PhasesScreen
+from console.specs import resolve_config
+from console.standing import PhaseStanding
+from console.words import duration, usd
+from console.workers import Desk, open_workspace
+from console.workspace import Choice, Workspace
+from engine.config.phase import Phase
+from engine.protocol.plan import EndPolicy
+from remote.environment import Missing, install
+
+_LOOK_S = 1.0  # how soon the lists notice what happened elsewhere; a run's own screen reads four times a second
+
+
+class ConsoleApp(App[int]):
+    TITLE = "fractal-console"
+    CSS_PATH = "app.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings("everywhere"))
+    ENABLE_COMMAND_PALETTE = True
+
+    def __init__(self, space: Workspace) -> None:
+        super().__init__()
+        self.space = space
+        self.desk = Desk(self, space)
+        self.presets: dict[str, str] = space.store.recall("presets", {})
+        self.looked: Looked | None = None
+        self.memory: dict[str, Any] = {"phase": space.store.recall("phase", "")}
+        self._phases = PhasesScreen()
+        self._waiting_for_install: tuple[Phase, str | None, Launch] | None = None
+
+    def on_mount(self) -> None:
+        self.theme = self.space.store.recall("theme", "textual-dark")
+        self.theme_changed_signal.subscribe(self, lambda theme: self.remember("theme", theme.name))
+        self.push_screen(self._phases)
+        self.set_interval(_LOOK_S, self.look)
+        self.look()
+
+    def on_unmount(self) -> None:
+        self.desk.close()
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """The palette: Textual's own, and every key of the screen one stands on."""
+        yield from super().get_system_commands(screen)
+        name = self.screen_name()
+        for key in SCREENS.get(name, ()):
+            action = key.action if "." in key.action else f"screen.{key.action}"
+            yield SystemCommand(key.words, key.help or f"On {name}", lambda a=action: self.run_action_later(a))
+
+    def run_action_later(self, action: str) -> None:
+        self.call_later(self.run_action, action)
+
+    def screen_name(self) -> str:
+        return type(self.screen).__name__.removesuffix("Screen").lower()
+
+    # The world
+
+    def look(self) -> None:
+        self.desk.look(self.presets)
+
+    def on_looked(self, message: Looked) -> None:
+        before, self.looked = self.looked, message
+        for screen in self.screen_stack:
+            show = getattr(screen, "show", None)
+            if show is not None and screen.is_mounted:
+                show(message)
+        if before is not None:
+            self._announce(before, message)
+
+    def _announce(self, before: Looked, now: Looked) -> None:
+        """Say which checks have just ticked."""
+        for name, standing in now.standings.items():
+            old = before.standings.get(name)
+            if old is None or old.preset != standing.preset:
+                continue
+            for verdict in fresh_ticks(old.gates, standing.gates):
+                passed = verdict.state == "passed"
+                title = f"{'✓' if passed else '✗'} {verdict.state}"
+                words = f"{verdict.text}\n{verdict.because}"
+                self.notify(words, title=title, severity="information" if passed else "error", markup=False)
+
+    def remember(self, name: str, value: Any) -> None:
+        """Keep what was chosen, for the next time."""
+        if self.memory.get(name) != value:
+            self.memory[name] = value
+
+            def keep(space: Workspace) -> None:
+                space.store.remember(name, value)
+
+            self.desk.do(keep)
+
+    def recalled(self, name: str, default: Any) -> Any:
+        return self.memory.get(name, default)
+
+    # Moving
+
+    def action_show(self, name: str) -> None:
+        from console.screens.runs import RunsScreen
+
+        while len(self.screen_stack) > 2:
+            self.pop_screen()
+        if name == "runs":
+            self.push_screen(RunsScreen())
+
+    def action_help(self) -> None:
+        from console.screens.help import HelpScreen
+
+        self.push_screen(HelpScreen(self.screen_name()))
+
+    def open_run(self, run_id: str) -> None:
+        from console.screens.run import RunScreen
+
+        screen = RunScreen(self.space.root.run(run_id))
+        self.push_screen(screen)
+        if self.looked is not None:
+            self.call_later(screen.show, self.looked)
+
+    def say(self, words: str, severity: SeverityLevel = "information") -> None:
+        self.notify(words, severity=severity, markup=False)
+
+    # Acting
+
+    def launch_summary(self, phase: Phase, step: str | None, preset: str, overrides: dict[str, Any]) -> str:
+        """What would be started; raises UserError where it can't be."""
+        resolved = resolve_config(self.space.project, phase, preset, overrides)
+        steps = [phase.step_named(step)] if step else self.space.steps_for_plan(phase, resolved)
+        guesses = [s.estimate[preset] for s in steps if preset in s.estimate]
+        lines = [
+            f"{len(steps)} step(s) on local: {' → '.join(s.step for s in steps)}",
+            f"files go to variant {resolved.variant}",
+        ]
+        if guesses:
+            lines.append(
+                f"estimate {duration(60 * sum(g.minutes for g in guesses))}, {usd(sum(g.usd for g in guesses))}"
+            )
+        missing = self.space.missing_part(phase)
+        if missing is not None:
+            lines.append(f"installs the {missing.extra} part first: {missing.size}")
+        return "\n".join(lines)
+
+    def launch(self, phase: Phase, step: str | None, launch: Launch) -> None:
+        """Start it; install what is missing first, with pip's words on screen."""
+        missing = self.space.missing_part(phase)
+        if missing is not None:
+            self._waiting_for_install = (phase, step, launch)
+            self.push_screen(Installing(f"{missing.words()} Installing it now."))
+            self.run_worker(lambda: self._install(missing), thread=True, group="install", exclusive=True)
+            return
+        self.desk.do(lambda space: _start(space, phase, step, launch))
+
+    def _install(self, missing: Missing) -> None:
+        try:
+            for line in install(missing):
+                self.post_message(InstallLine(line))
+            self.post_message(Installed())
+        except RuntimeError as error:
+            self.post_message(Installed(str(error)))
+
+    def on_install_line(self, message: InstallLine) -> None:
+        if isinstance(self.screen, Installing):
+            self.screen.add(message.line)
+
+    def on_installed(self, message: Installed) -> None:
+        if isinstance(self.screen, Installing):
+            self.pop_screen()
+        waiting, self._waiting_for_install = self._waiting_for_install, None
+        if message.error is not None:
+            self.say(message.error, "error")
+        elif waiting is not None:
+            self.launch(*waiting)
+
+    def stop_run(self, run_id: str) -> None:
+        def stop(space: Workspace) -> Done:
+            space.stop(run_id, "from the console")
+            return Done(f"asked {run_id} to stop")
+
+        self.desk.do(stop)
+
+    def checkpoint_run(self, run_id: str) -> None:
+        def ask(space: Workspace) -> Done:
+            status = space.checkpoint(run_id)
+            return Done(
+                "it is over already" if status.final else "asked for a checkpoint; the answer comes as an event"
+            )
+
+        self.desk.do(ask)
+
+    def speak(self, kind: str, standing: PhaseStanding, check_id: str, said: bool, reason: str) -> None:
+        """Tick or override in the user's name, or take it back."""
+
+        def tell(space: Workspace) -> Done:
+            resolved = space.choose(standing.phase, standing.preset)
+            space.say(kind, standing.phase, resolved, check_id, said, reason)
+            return Done({"tick": "ticked", "override": "overridden"}[kind] if said else "taken back")
+
+        self.desk.do(tell)
+        self.look()
+
+    def on_started(self, message: Started) -> None:
+        self.say(message.words)
+        self.open_run(message.run_id)
+        self.look()
+
+    def on_done(self, message: Done) -> None:
+        self.say(message.words)
+        self.look()
+
+    def on_refused(self, message: Refused) -> None:
+        self.say(message.words, "error")
+
+
+def _start(space: Workspace, phase: Phase, step: str | None, launch: Launch) -> Started:
+    """Launch a step, or a plan over the phase."""
+    choice = Choice(phase, space.choose(phase, launch.preset, launch.overrides))
+    if step is not None:
+        spec, _ = space.start_step(choice, phase.step_named(step))
+        return Started(spec.run_id, f"started {spec.step} as {spec.run_id}")
+    plan = space.make_plan(choice, space.steps_for_plan(phase, choice.resolved), EndPolicy())
+    space.start_plan(choice, plan)
+    first = next(i.run for i in plan.items if i.run is not None)
+    return Started(first.run_id, f"the plan runs on this host by itself: {plan.plan_id}")
+
+
+def run_app() -> int:
+    """Open the console on this terminal."""
+    os.environ.setdefault("TEXTUAL_FPS", "30")
+    app = ConsoleApp(open_workspace())
+    result = app.run()
+    return result if isinstance(result, int) else app.return_code or 0

@@ -1,0 +1,73 @@
+"""ONE table of keys: it feeds bindings, footer, help and palette. A key that is not here does not exist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from textual.binding import Binding
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of one screen."""
+
+    key: str
+    action: str
+    words: str
+    help: str = ""
+    """A sentence for the help page, where the words are not enough."""
+    footer: bool = True
+
+
+EVERYWHERE = (
+    Key("1", "app.show('phases')", "Phases"),
+    Key("2", "app.show('runs')", "Runs"),
+    Key("question_mark", "app.help", "Help"),
+    Key("colon", "app.command_palette", "Palette", "Every action by name (also ctrl+p).", footer=False),
+    Key("q", "app.quit", "Quit", "Runs and plans go on without the console."),
+)
+
+PHASES = (
+    Key("enter", "choose", "Open", "On a step: its run, or the launch dialog where it has none."),
+    Key("r", "launch_step", "Run step", "Asks for preset and overrides first."),
+    Key("R", "launch_phase", "Run phase", "Every step in order with its gates between, as a plan on the host."),
+    Key("p", "next_preset", "Preset", "Show the phase at its next preset."),
+    Key("space", "tick", "Tick", "Tick a manual check, or take the tick back."),
+    Key("o", "override", "Override", "Accept a failed check; asks for the reason."),
+    Key("slash", "filter", "Filter"),
+    Key("tab", "app.focus_next", "Next pane", footer=False),
+)
+
+RUN = (
+    Key("s", "stop", "Stop", "The ladder: SIGINT, after the grace SIGTERM, then SIGKILL. Asks first."),
+    Key("k", "checkpoint", "Checkpoint", "Asks the run for a checkpoint (SIGUSR2)."),
+    Key("z", "zoom", "Charts/log", "Charts and log, only charts, only log."),
+    Key("c", "focus_charts", "To charts", footer=False),
+    Key("b", "focus_log", "To log", footer=False),
+    Key("escape", "back", "Back"),
+)
+
+RUNS = (
+    Key("enter", "choose", "Open"),
+    Key("slash", "filter", "Filter"),
+    Key("escape", "clear_filter", "Clear filter", footer=False),
+)
+
+SCREENS = {"phases": PHASES, "run": RUN, "runs": RUNS, "everywhere": EVERYWHERE}
+
+
+def bindings(screen: str) -> list[Binding]:
+    """The bindings of one screen."""
+    from textual.binding import Binding
+
+    return [Binding(k.key, k.action, k.words, show=k.footer, id=f"{screen}.{k.key}") for k in SCREENS[screen]]
+
+
+_SPOKEN = {"question_mark": "?", "colon": ":", "slash": "/", "escape": "esc"}
+
+
+def spoken(key: str) -> str:
+    """A key as people write it."""
+    return " ".join(_SPOKEN.get(part, part) for part in key.split(","))

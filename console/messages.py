@@ -1,0 +1,60 @@
+"""Every message of the console, each a dataclass. A flood replaces itself: only the newest look at the world is news."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from textual.message import Message
+
+from console.standing import PhaseStanding
+from console.store import RunRow
+
+
+@dataclass
+class Looked(Message):
+    """The world as the desk has just seen it."""
+
+    standings: dict[str, PhaseStanding]
+    runs: list[RunRow] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    queue: list[dict[str, Any]] = field(default_factory=list)
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, Looked)
+
+
+@dataclass
+class Started(Message):
+    """A run or plan was started; `run_id` is the one to look at."""
+
+    run_id: str
+    words: str
+
+
+@dataclass
+class Done(Message):
+    """An action is done; nothing else to do but to say so."""
+
+    words: str
+
+
+@dataclass
+class Refused(Message):
+    """An action was refused, with the reason and what to do."""
+
+    words: str
+
+
+@dataclass
+class InstallLine(Message):
+    """One line of pip."""
+
+    line: str
+
+
+@dataclass
+class Installed(Message):
+    """The missing part is there, or `error` says why not."""
+
+    error: str | None = None

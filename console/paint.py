@@ -1,0 +1,195 @@
+"""From standings to lines of text for the screen. Pure: no widget, no app; the same words as the headless verbs."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+
+from rich.text import Text
+
+from console.standing import GateStanding, PhaseStanding, StepStanding
+from console.store import RunRow
+from console.view import RunView
+from console.words import SIGNS, STYLES, ago, duration, number, usd
+from engine.protocol.gates import Verdict
+
+
+def state_text(state: str) -> Text:
+    """Sign and word; the colour only repeats what they say."""
+    return Text(f"{SIGNS.get(state, '·')} {state}", STYLES.get(state, ""))
+
+
+def phase_line(s: PhaseStanding, columns: int = 34) -> Text:
+    """Two lines of the list of phases."""
+    text = Text(f"{SIGNS.get(s.state, '·')} ", STYLES.get(s.state, ""), no_wrap=True, overflow="ellipsis")
+    text.append(s.phase.phase, "bold")
+    text.append(f"\n  {s.state}", STYLES.get(s.state, "dim"))
+    text.append(f" · {s.preset} · {s.checks_passed}/{s.checks} checks", "dim")
+    return text
+
+
+def goal_text(markdown: str) -> Text:
+    """Bold, code and bullets of a goal; the rest of Markdown stays as it was typed."""
+    text = Text()
+    for part in re.split(r"(\*\*[^*]+\*\*|`[^`]+`)", _joined(markdown)):
+        if part.startswith("**"):
+            text.append(part[2:-2], "bold")
+        elif part.startswith("`"):
+            text.append(part[1:-1], "cyan")
+        else:
+            text.append(part)
+    return text
+
+
+def _joined(markdown: str) -> str:
+    """Paragraphs as one line each, so that the screen wraps them; bullets keep their lines."""
+    blocks = []
+    for block in markdown.strip().split("\n\n"):
+        lines: list[str] = []
+        for line in block.splitlines():
+            bullet = line.lstrip().startswith(("- ", "* "))
+            if bullet:
+                lines.append("  • " + line.lstrip()[2:].strip())
+            elif lines:
+                lines[-1] += " " + line.strip()
+            else:
+                lines.append(line.strip())
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def step_line(s: StepStanding, preset: str) -> Text:
+    """One step: sign, name, real time against the estimate, what it does or why it does not."""
+    text = Text(no_wrap=True, overflow="ellipsis")
+    text.append(f"{SIGNS.get(s.state, '·')} {s.step.step:<14} ", STYLES.get(s.state, ""))
+    text.append(f"{_times(s, preset):<26} ", "dim")
+    text.append(s.why if s.why and s.state not in ("succeeded",) else s.step.title or s.step.run)
+    return text
+
+
+def _times(s: StepStanding, preset: str) -> str:
+    estimate = s.step.estimate.get(preset)
+    guess = (
+        f"~{duration(estimate.minutes * 60)}" + (f" {usd(estimate.usd)}" if estimate.usd else "") if estimate else ""
+    )
+    took = duration(s.run.seconds) if s.run is not None else ""
+    return f"{took} of {guess}" if took and guess else took or guess
+
+
+def gate_head(g: GateStanding) -> Text:
+    text = Text(no_wrap=True, overflow="ellipsis")
+    text.append(f"{SIGNS.get(g.state, '·')} ", STYLES.get(g.state, ""))
+    text.append(f"gate {g.gate.gate}", "bold")
+    text.append(f"  {g.state} {g.passed}/{len(g.verdicts)}", STYLES.get(g.state, "dim"))
+    text.append(f"  {g.gate.title}", "dim")
+    return text
+
+
+def verdict_line(v: Verdict, now: float, width: int) -> Text:
+    """A check with its verdict and its because; in a narrow pane the because stands on a line of its own."""
+    text = Text(no_wrap=True, overflow="ellipsis")
+    text.append(f"  {SIGNS.get(v.state, '·')} {v.state:<10} ", STYLES.get(v.state, "dim"))
+    age = f"  {ago(v.when, now)}" if v.when is not None else ""
+    if width:
+        text.append(f"{v.text:<{width}}  ")
+        text.append(f"{v.because}{age}", "dim")
+    else:
+        text.append(v.text)
+        text.append(f"\n      {v.because}", "dim")
+    return text
+
+
+def gate_rows(s: PhaseStanding, columns: int) -> list[tuple[str, Text]]:
+    """Every gate of a phase with its checks, as lines with ids."""
+    now = time.time()
+    longest = max((len(v.text) for g in s.gates for v in g.verdicts), default=0)
+    width = longest if columns >= longest + 50 else 0
+    rows = []
+    for gate in s.gates:
+        rows.append((f"gate:{gate.gate.gate}", gate_head(gate)))
+        rows += [(v.check_id, verdict_line(v, now, width)) for v in gate.verdicts]
+    return rows
+
+
+def run_line(r: RunRow, now: float) -> Text:
+    """One run in a list."""
+    text = Text(no_wrap=True, overflow="ellipsis")
+    text.append(f"{SIGNS.get(r.state, '·')} {r.state:<10} ", STYLES.get(r.state, ""))
+    text.append(f"{r.phase.split('-')[0]:<9} {r.step:<14} {r.variant:<16} ")
+    text.append(f"{ago(r.created, now):<11} {duration(r.seconds):<13} ", "dim")
+    text.append(f"{r.run_id[-5:]}  ", "dim")
+    text.append(r.reason if r.state != "succeeded" else "", "dim")
+    return text
+
+
+def run_head(view: RunView) -> Text:
+    """The top line of the run screen."""
+    text = Text(no_wrap=True, overflow="ellipsis")
+    spec, status = view.spec, view.status
+    text.append_text(state_text(status.state))
+    if spec is not None:
+        text.append(f"  {spec.phase} ", "bold")
+        text.append(f"{spec.step} ", "bold cyan")
+        text.append(f"at {spec.variant} on {spec.host}  ", "dim")
+    p = view.progress
+    if p.total and not status.final:
+        text.append(f"{bar(p.share)} {number(p.done)}/{number(p.total)} {p.unit}")
+        if p.eta_s is not None:
+            text.append(f"  ETA {duration(p.eta_s)}")
+    if status.stopping:
+        text.append(f"  stopping: {status.stopping}", "yellow")
+    elif status.position:
+        text.append(f"  number {status.position} in the queue", "cyan")
+    elif status.reason and status.state != "running":
+        text.append(f"  {status.reason}", "dim")
+    if view.corrupt:
+        text.append(f"  {view.corrupt} corrupt event line(s) passed over", "red")
+    return text
+
+
+def bar(share: float, width: int = 16) -> str:
+    """A bar of eighths."""
+    full = share * width
+    whole = int(full)
+    rest = " ▏▎▍▌▋▊▉"[int((full - whole) * 8)] if whole < width else ""
+    return ("█" * whole + rest).ljust(width)
+
+
+def event_lines(view: RunView, most: int = 8) -> Text:
+    """The newest facts, notes, artifacts and supervisor's words."""
+    text = Text(no_wrap=True, overflow="ellipsis")
+    for event in view.events[-most:]:
+        text.append(f"{event.get('kind', '?'):<11}", "cyan")
+        text.append(_event_words(event) + "\n")
+    return text
+
+
+def _event_words(event: dict[str, object]) -> str:
+    kind = event.get("kind")
+    if kind == "fact":
+        value = event.get("value")
+        shown = number(value) if isinstance(value, (int, float)) else str(value)
+        interval = f" [{number(event['low'])}, {number(event['high'])}]" if _has_interval(event) else ""  # type: ignore[arg-type]
+        return f"{event.get('name')} = {shown}{interval}"
+    if kind in ("artifact", "model", "checkpoint"):
+        return f"{event.get('path')}"
+    if kind == "note":
+        return str(event.get("text"))
+    left_out = ("v", "seq", "time", "kind", "packages", "command")
+    return "  ".join(f"{k} {v}" for k, v in event.items() if k not in left_out)
+
+
+def _has_interval(event: dict[str, object]) -> bool:
+    return isinstance(event.get("low"), (int, float)) and isinstance(event.get("high"), (int, float))
+
+
+def fresh_ticks(before: Iterable[GateStanding], after: Iterable[GateStanding]) -> list[Verdict]:
+    """Checks whose verdict has just become passed or failed: what is announced."""
+    old = {v.check_id: v.state for g in before for v in g.verdicts}
+    return [
+        v
+        for g in after
+        for v in g.verdicts
+        if v.state in ("passed", "failed") and old.get(v.check_id) not in (None, v.state)
+    ]

@@ -1,0 +1,81 @@
+"""Help: every key of the screen one stands on, from the one table, and the words of the console."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Label, Static
+
+from console.keys import EVERYWHERE, SCREENS, Key, spoken
+from console.words import SIGNS, STYLES
+
+_WIDGETS = {
+    "run": (("Charts", "console.widgets.chart"), ("Grid", "console.widgets.grid"), ("Log", "console.widgets.log"))
+}
+
+_STATES = (
+    "passed",
+    "failed",
+    "waiting",
+    "stale",
+    "overridden",
+    "running",
+    "queued",
+    "stalled",
+    "orphaned",
+    "lost",
+    "stopped",
+)
+
+
+class HelpScreen(ModalScreen[None]):
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark", "close", "Close")]
+
+    def __init__(self, screen: str) -> None:
+        super().__init__()
+        self.of = screen
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Label(f"Keys of {self.of}", classes="title")
+            with VerticalScroll(id="help-body"):
+                yield Static(help_text(self.of))
+            yield Label("↑ ↓ scroll · esc closes", classes="hint")
+
+    def action_close(self) -> None:
+        self.dismiss(None)
+
+
+def help_text(screen: str) -> Text:
+    """The table of keys as a page."""
+    text = Text()
+    for key in SCREENS.get(screen, ()):
+        _line(text, spoken(key.key), key.words, key.help)
+    for name, module in _WIDGETS.get(screen, ()):
+        text.append(f"\n{name}\n", "bold")
+        for binding in _widget_keys(module):
+            _line(text, spoken(binding.key), binding.words, binding.help)
+    text.append("\nEverywhere\n", "bold")
+    for key in EVERYWHERE:
+        _line(text, spoken(key.key), key.words, key.help)
+    text.append("\nSigns\n", "bold")
+    for state in _STATES:
+        text.append(f"  {SIGNS[state]} {state}  ", STYLES.get(state, ""))
+    return text
+
+
+def _line(text: Text, key: str, words: str, more: str) -> None:
+    text.append(f"  {key:<14}", "bold cyan")
+    text.append(words)
+    text.append(f" — {more}\n" if more else "\n", "dim")
+
+
+def _widget_keys(module: str) -> list[Key]:
+    import importlib
+
+    return [Key(key, action, words) for key, action, words in importlib.import_module(module).KEYS]

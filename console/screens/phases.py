@@ -1,0 +1,237 @@
+"""The first screen: phases on the left with their state; steps, gates and estimates of the chosen one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+from textual.widgets import Footer, Input, OptionList, Static
+
+from console.keys import bindings
+from console.messages import Looked
+from console.paint import gate_rows, goal_text, phase_line, step_line
+from console.screens.dialogs import Ask, Launch, LaunchDialog
+from console.specs import all_presets
+from console.standing import PhaseStanding
+from console.widgets.rows import Rows
+from console.words import duration, usd
+
+if TYPE_CHECKING:
+    from console.app import ConsoleApp
+
+
+class PhasesScreen(Screen[None]):
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings("phases"))
+    HORIZONTAL_BREAKPOINTS = [(0, "-small"), (100, "-normal")]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]
+
+    app: ConsoleApp
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looked: Looked | None = None
+        self.wanted = ""
+
+    def compose(self) -> ComposeResult:
+        with Horizontal():
+            with Vertical(id="left"):
+                yield Rows(id="phase-list", title="Phases")
+                yield Input(placeholder="filter phases", id="filter")
+            with Vertical(id="right"):
+                yield Static("", id="about", classes="pane")
+                yield Rows(id="steps", title="Steps")
+                yield Rows(id="gates", title="Gates")
+        yield Static("", id="problems", markup=False)
+        yield Footer()
+
+    def on_mount(self) -> None:
+        self.query_one("#phase-list").focus()
+        self.query_one("#about").border_title = "Goal"
+        names = list(self.app.space.project.phases.phases)
+        self.rows("phase-list").show([(n, Text(n)) for n in names])
+        self.rows("phase-list").choose(self.app.recalled("phase", ""))
+
+    def rows(self, name: str) -> Rows:
+        return self.query_one(f"#{name}", Rows)
+
+    # What is shown
+
+    def show(self, looked: Looked) -> None:
+        """Take over the newest look at the world."""
+        self.looked = looked
+        found = [
+            s for s in looked.standings.values() if self.wanted in f"{s.phase.phase} {s.phase.title} {s.state}".lower()
+        ]
+        self.rows("phase-list").show([(s.phase.phase, phase_line(s)) for s in found])
+        problems = self.query_one("#problems", Static)
+        problems.update("\n".join(f"✗ {p}" for p in looked.problems))
+        problems.set_class(bool(looked.problems), "-some")
+        self.show_phase()
+
+    @property
+    def standing(self) -> PhaseStanding | None:
+        """The chosen phase."""
+        name = self.rows("phase-list").chosen
+        return None if self.looked is None or name is None else self.looked.standings.get(name)
+
+    def show_phase(self) -> None:
+        s = self.standing
+        if s is None:
+            return
+        about = self.query_one("#about", Static)
+        about.border_title = f"{s.phase.title}"
+        about.update(goal_text(s.phase.goal))
+        steps = self.rows("steps")
+        steps.border_title = f"Steps at {s.preset} — {_sum_line(s)}"
+        steps.show([(x.step.step, step_line(x, s.preset)) for x in s.steps])
+        self.rows("gates").border_title = f"Gates at {s.preset} — {s.checks_passed} of {s.checks} checks passed"
+        self.rows("gates").show(gate_rows(s, self.rows("gates").size.width))
+
+    def on_option_list_option_highlighted(self, message: OptionList.OptionHighlighted) -> None:
+        if message.option_list.id == "phase-list":
+            self.show_phase()
+            if self.standing is not None:
+                self.app.remember("phase", self.standing.phase.phase)
+
+    # What keys do
+
+    def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
+        self.choose_in(message.option_list.id or "")
+
+    def action_choose(self) -> None:
+        focused = self.focused
+        self.choose_in(focused.id or "" if focused is not None else "")
+
+    def choose_in(self, pane: str) -> None:
+        if pane == "phase-list":
+            self.rows("steps").focus()
+        elif pane == "steps":
+            self.open_step()
+        elif pane == "gates":
+            self.open_evidence()
+
+    def open_step(self) -> None:
+        """The run of the chosen step, or the launch dialog where it has none."""
+        step = self.chosen_step()
+        if step is not None and step.run is not None:
+            self.app.open_run(step.run.run_id)
+        else:
+            self.action_launch_step()
+
+    def open_evidence(self) -> None:
+        """The run that a check's verdict leans on."""
+        verdict = self.chosen_verdict()
+        if verdict is not None and verdict.run_id is not None:
+            self.app.open_run(verdict.run_id)
+
+    def chosen_step(self) -> Any:
+        s = self.standing
+        name = self.rows("steps").chosen
+        return next((x for x in s.steps if x.step.step == name), None) if s is not None else None
+
+    def chosen_verdict(self) -> Any:
+        s = self.standing
+        name = self.rows("gates").chosen
+        verdicts = [v for g in s.gates for v in g.verdicts] if s is not None else []
+        return next((v for v in verdicts if v.check_id == name), None)
+
+    def action_launch_step(self) -> None:
+        s, step = self.standing, self.chosen_step()
+        if s is None or step is None:
+            return
+        if step.blocked:
+            self.app.say(f"{step.step.step} can't start: {step.blocked}", "warning")
+            return
+        self.ask_launch(s, step.step.step)
+
+    def action_launch_phase(self) -> None:
+        s = self.standing
+        if s is None:
+            return
+        first = next((x for x in s.steps if not x.step.optional), None)
+        if first is not None and first.blocked:
+            self.app.say(f"{s.phase.phase} can't start: {first.blocked}", "warning")
+            return
+        self.ask_launch(s, None)
+
+    def ask_launch(self, s: PhaseStanding, step: str | None) -> None:
+        """Preset and overrides; then it starts."""
+        phase, space = s.phase, self.app.space
+        title = f"Run {step} of {phase.phase}" if step else f"Run every step of {phase.phase}, gates between"
+
+        def chosen(launch: Launch | None) -> None:
+            if launch is not None:
+                self.app.presets[phase.phase] = launch.preset
+                self.app.launch(phase, step, launch)
+
+        def summary(preset: str, overrides: dict[str, Any]) -> str:
+            return self.app.launch_summary(phase, step, preset, overrides)
+
+        self.app.push_screen(LaunchDialog(title, all_presets(space.project, phase), s.preset, summary), chosen)
+
+    def action_next_preset(self) -> None:
+        s = self.standing
+        if s is None:
+            return
+        names = all_presets(self.app.space.project, s.phase)
+        self.app.presets[s.phase.phase] = names[(names.index(s.preset) + 1) % len(names)]
+        self.app.look()
+
+    def action_tick(self) -> None:
+        s, verdict = self.standing, self.chosen_verdict()
+        if s is None or verdict is None:
+            self.app.say("choose a manual check among the gates first (tab)", "warning")
+        elif not verdict.text.startswith("manual"):
+            self.app.say("this check is measured, not ticked; o overrides it with a reason", "warning")
+        else:
+            self.app.speak("tick", s, verdict.check_id, verdict.word is None, "")
+
+    def action_override(self) -> None:
+        s, verdict = self.standing, self.chosen_verdict()
+        if s is None or verdict is None:
+            self.app.say("choose a check among the gates first (tab)", "warning")
+            return
+        if verdict.state == "overridden":
+            self.app.speak("override", s, verdict.check_id, False, "")
+            return
+
+        def said(reason: str | None) -> None:
+            if reason:
+                self.app.speak("override", s, verdict.check_id, True, reason)
+
+        self.app.push_screen(Ask(f"Why is this accepted?  {verdict.text}", "the reason stays visible"), said)
+
+    def action_filter(self) -> None:
+        box = self.query_one("#filter", Input)
+        box.add_class("-open")
+        box.focus()
+
+    def on_input_changed(self, message: Input.Changed) -> None:
+        self.wanted = message.value.lower()
+        if self.looked is not None:
+            self.show(self.looked)
+
+    def on_input_submitted(self) -> None:
+        self.query_one("#filter").set_class(bool(self.wanted), "-open")
+        self.query_one("#phase-list").focus()
+
+    def key_escape(self) -> None:
+        box = self.query_one("#filter", Input)
+        box.value = ""
+        box.remove_class("-open")
+        self.query_one("#phase-list").focus()
+
+
+def _sum_line(s: PhaseStanding) -> str:
+    """What the whole phase is thought to take, and what it took."""
+    guesses = [x.step.estimate[s.preset] for x in s.steps if s.preset in x.step.estimate and not x.step.optional]
+    took = sum(x.run.seconds or 0 for x in s.steps if x.run is not None)
+    parts = [f"took {duration(took)}"] if took else []
+    if guesses:
+        money = sum(g.usd for g in guesses)
+        parts.append(f"estimate {duration(60 * sum(g.minutes for g in guesses))}, {usd(money)}")
+    return ", ".join(parts) or "no estimate"

@@ -1,0 +1,174 @@
+"""One run, live: charts, log, gates, events. It follows its plan from step to step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from console.keys import bindings
+from console.messages import Looked
+from console.paint import event_lines, gate_rows, run_head
+from console.screens.dialogs import Confirm
+from console.view import RunView, chart_groups, thresholds_for
+from console.widgets.chart import Chart, Threshold
+from console.widgets.grid import ChartGrid
+from console.widgets.log import LogView
+from console.widgets.rows import Rows
+from engine.protocol.checks import Check
+from engine.protocol.layout import RunPaths
+
+if TYPE_CHECKING:
+    from console.app import ConsoleApp
+
+_PUMP_S = 0.25  # a metric is on screen within half a second of its line; a slow link carries four small frames a second
+_MOST_CHARTS = 12
+
+
+class RunScreen(Screen[None]):
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings("run"))
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-roomy")]
+
+    app: ConsoleApp
+
+    def __init__(self, paths: RunPaths, follow_plan: bool = True) -> None:
+        super().__init__()
+        self.view = RunView(paths)
+        self.follow_plan = follow_plan
+        self.groups: dict[str, list[str]] = {}
+        self.checks: list[Check] = []
+
+    def compose(self) -> ComposeResult:
+        yield Static("", id="run-head")
+        with Horizontal(id="run-body"):
+            with Vertical(id="run-left"):
+                yield ChartGrid(id="charts")
+                yield LogView(id="run-log")
+            with Vertical(id="run-side"):
+                yield Rows(id="run-gates", title="Gates")
+                yield Static("", id="run-events", classes="pane")
+        yield Footer()
+
+    def on_mount(self) -> None:
+        self.query_one("#run-events").border_title = "Events"
+        self.log_view.open(self.view.paths.log)
+        self.log_view.focus()
+        self.set_interval(_PUMP_S, self.pump)
+        self.call_later(self.pump)
+
+    @property
+    def log_view(self) -> LogView:
+        return self.query_one(LogView)
+
+    @property
+    def run_id(self) -> str:
+        return self.view.paths.run_id
+
+    # What is shown
+
+    async def pump(self) -> None:
+        """Read what is new and draw what changed."""
+        if not self.is_current:
+            return
+        changed = self.view.pump()
+        self.query_one("#run-head", Static).update(run_head(self.view))
+        self.log_view.pump()
+        if changed:
+            self.query_one("#run-events", Static).update(event_lines(self.view, 10))
+            await self.show_charts()
+        self.query_one(ChartGrid).pump()
+
+    async def show_charts(self) -> None:
+        """A chart per group of related metrics; made anew only when a group is new or grew."""
+        groups = dict(list(chart_groups(_gated_first(list(self.view.series), self.checks)).items())[:_MOST_CHARTS])
+        if groups == self.groups:
+            return
+        self.groups = groups
+        charts = []
+        for title, names in groups.items():
+            chart = Chart(title=title)
+            chart.set_series({n: self.view.series[n] for n in names})
+            chart.set_thresholds([Threshold(v, label, op) for v, label, op in thresholds_for(self.checks, names)])
+            charts.append(chart)
+        await self.query_one(ChartGrid).set_charts(charts)
+
+    def show(self, looked: Looked) -> None:
+        """Gates of the run's phase, as they tick; and the next run of the plan when this one is over."""
+        spec = self.view.spec
+        standing = looked.standings.get(spec.phase) if spec is not None else None
+        if standing is not None:
+            gates = self.query_one("#run-gates", Rows)
+            gates.border_title = f"Gates at {standing.preset} — {standing.checks_passed} of {standing.checks}"
+            gates.show(gate_rows(standing, gates.size.width))
+            if spec is not None and not self.checks:
+                self.checks = [c for gate in standing.phase.gates for c in gate.compiled(spec.preset)]
+                self.groups = {}
+        self.follow_to_next(looked)
+
+    def follow_to_next(self, looked: Looked) -> None:
+        spec = self.view.spec
+        if not self.follow_plan or spec is None or spec.plan is None or not self.view.status.final:
+            return
+        later = [r for r in looked.runs if r.plan == spec.plan and (r.started or 0) > (self.view.status.ended or 0) - 1]
+        later = [r for r in later if r.run_id != self.run_id and not r.final]
+        if later:
+            self.open(later[-1].run_id)
+
+    def open(self, run_id: str) -> None:
+        """Show another run on this screen."""
+        self.view = RunView(self.app.space.root.run(run_id))
+        self.groups, self.checks = {}, []
+        self.log_view.open(self.view.paths.log)
+        self.query_one(ChartGrid).call_later(self.query_one(ChartGrid).set_charts, [])
+
+    # What keys do
+
+    def action_stop(self) -> None:
+        if self.view.status.final:
+            self.app.say(f"it is over: {self.view.status.state}", "warning")
+            return
+
+        def sure(yes: bool | None) -> None:
+            if yes:
+                self.app.stop_run(self.run_id)
+
+        ladder = "SIGINT, after the grace SIGTERM, then SIGKILL, to its whole process group"
+        self.app.push_screen(Confirm(f"Stop {self.run_id}?", ladder), sure)
+
+    def action_checkpoint(self) -> None:
+        self.app.checkpoint_run(self.run_id)
+
+    def action_zoom(self) -> None:
+        """Both, only charts, only log."""
+        order = ("", "-charts", "-log")
+        now = next((c for c in order[1:] if self.has_class(c)), "")
+        after = order[(order.index(now) + 1) % 3]
+        for name in order[1:]:
+            self.set_class(name == after, name)
+
+    def action_focus_charts(self) -> None:
+        charts = self.query_one(ChartGrid).charts
+        if charts:
+            charts[0].focus()
+
+    def action_focus_log(self) -> None:
+        self.log_view.focus()
+
+    def action_back(self) -> None:
+        self.dismiss(None)
+
+
+def _gated_first(names: list[str], checks: list[Check]) -> list[str]:
+    """Metrics that a gate looks at come first, then what has the same last word, then losses, then the rest."""
+    gated = {c["name"] for c in checks if c.get("kind") == "compare"}
+    lasts = {n.rsplit("/", 1)[-1] for n in gated}
+
+    def rank(name: str) -> int:
+        last = name.rsplit("/", 1)[-1]
+        return 0 if name in gated else 1 if last in lasts else 2 if "loss" in last else 3
+
+    return sorted(names, key=rank)

@@ -1,0 +1,52 @@
+"""A list of lines that is told what to show again and again, and changes only what is different."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+
+class Rows(OptionList):
+    """Lines with ids; the highlighted line stays where it is when the others change."""
+
+    def __init__(self, *, id: str, title: str = "", classes: str = "pane") -> None:
+        super().__init__(id=id, classes=classes, markup=False)
+        self.border_title = title
+        self._shown: list[tuple[str, Text]] = []
+
+    def show(self, rows: Sequence[tuple[str, Text]]) -> None:
+        """Show these lines."""
+        rows = list(rows)
+        if [r[0] for r in rows] == [s[0] for s in self._shown]:
+            for at, (row, shown) in enumerate(zip(rows, self._shown, strict=True)):
+                if row[1] != shown[1] or row[1].spans != shown[1].spans:
+                    self.replace_option_prompt_at_index(at, row[1])
+        else:
+            self._replace_all(rows)
+        self._shown = rows
+
+    def _replace_all(self, rows: list[tuple[str, Text]]) -> None:
+        chosen, place = self.chosen, self.highlighted
+        self.clear_options()
+        self.add_options([Option(text, id=name) for name, text in rows])
+        names = [name for name, _ in rows]
+        if chosen in names:
+            self.highlighted = names.index(chosen)
+        elif rows:
+            self.highlighted = min(place or 0, len(rows) - 1)
+
+    @property
+    def chosen(self) -> str | None:
+        """The id of the highlighted line."""
+        if self.highlighted is None or self.highlighted >= len(self._shown):
+            return None
+        return self._shown[self.highlighted][0]
+
+    def choose(self, name: str) -> None:
+        """Highlight the line with this id, where there is one."""
+        for at, (row, _) in enumerate(self._shown):
+            if row == name:
+                self.highlighted = at

@@ -1,0 +1,67 @@
+"""The desk: one thread that does the console's blocking work in order, and posts messages. It touches no widget.
+
+One thread, so the workspace needs no locks: looking and acting never overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from console.cli import foreseen
+from console.messages import Looked, Refused
+from console.project import find_project
+from console.workspace import Workspace
+
+if TYPE_CHECKING:
+    from textual.app import App
+    from textual.message import Message
+
+
+class Desk:
+    """Takes work, answers with messages to the app."""
+
+    def __init__(self, app: App[Any], space: Workspace) -> None:
+        self.app, self.space = app, space
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="desk")
+        self._look: Future[None] | None = None
+
+    def do(self, work: Callable[[Workspace], Message | None]) -> None:
+        """Queue an action; its message, or the reason why it was refused, comes to the app."""
+        self._pool.submit(self._done, work)
+
+    def _done(self, work: Callable[[Workspace], Message | None]) -> None:
+        try:
+            message = work(self.space)
+        except Exception as error:
+            line = foreseen(error)
+            message = Refused(line if line is not None else f"{type(error).__name__}: {error} (this is a bug)")
+        if message is not None:
+            self.app.post_message(message)
+
+    def look(self, presets: dict[str, str]) -> None:
+        """Look at the world, unless a look is under way already."""
+        if self._look is None or self._look.done():
+            self._look = self._pool.submit(self._done, lambda space: look(space, dict(presets)))
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self.space.close()
+
+
+def look(space: Workspace, presets: dict[str, str]) -> Looked:
+    """Every phase at the preset on show, the newest runs, and what stands in the queue."""
+    space.refresh()
+    space.reload_if_edited()
+    tree = space.tree()
+    standings = {}
+    for name, phase in space.project.phases.phases.items():
+        resolved = space.choose(phase, presets.get(name))
+        standings[name] = space.standing(phase, resolved, tree)
+    runs = space.store.runs(space.project.name, limit=500)
+    return Looked(standings, runs, list(space.project.phases.problems), space.local.queue())
+
+
+def open_workspace() -> Workspace:
+    return Workspace(find_project())
