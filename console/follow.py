@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from console.view import RunView
+from console.view import RunView, gated_first
 from console.words import coloured, duration, number, shown_state, sign, table
 from console.workspace import Workspace
+from engine.protocol.checks import Check
 from engine.protocol.durable import read_json
 from engine.protocol.gates import open_gate
 from engine.protocol.plan import Plan
@@ -55,7 +56,7 @@ def _line() -> ProgressLine:
     return ProgressLine(write, sys.stdout.isatty())
 
 
-def run_line(view: RunView, columns: int = 150) -> str:
+def run_line(view: RunView, checks: list[Check], columns: int = 150) -> str:
     """`▶ train  320/900 steps  loss 0.41  ETA 38 s`, as far as the width goes."""
     spec = view.spec
     parts = [f"  {sign(view.status.state)} {spec.step if spec else ''}"]
@@ -64,7 +65,7 @@ def run_line(view: RunView, columns: int = 150) -> str:
         parts.append(f"{number(p.done)}/{number(p.total)} {p.unit}")
     if view.status.position:
         parts.append(f"number {view.status.position} in the queue")
-    parts += [f"{name} {number(value)}" for name, value in list(view.latest.items())[-6:]]
+    parts += _numbers(view, checks, 6)
     if p.eta_s is not None and not view.status.final:
         parts.append(f"ETA {duration(p.eta_s)}")
     if view.notes and not view.latest:
@@ -77,7 +78,13 @@ def run_line(view: RunView, columns: int = 150) -> str:
     return text
 
 
-def follow_run(space: Workspace, run_id: str, line: ProgressLine | None = None) -> int:
+def _numbers(view: RunView, checks: list[Check], most: int) -> list[str]:
+    """The newest values, those that a gate looks at first."""
+    latest = view.latest
+    return [f"{name} {number(latest[name])}" for name in gated_first(list(latest), checks)[:most]]
+
+
+def follow_run(space: Workspace, run_id: str, checks: list[Check], line: ProgressLine | None = None) -> int:
     """Until the run ends; 0 if it succeeded."""
     line = line or _line()
     view = RunView(space.paths(run_id))
@@ -86,22 +93,22 @@ def follow_run(space: Workspace, run_id: str, line: ProgressLine | None = None) 
             view.pump()
             if view.status.final:
                 break
-            line.show(run_line(view))
+            line.show(run_line(view, checks))
             time.sleep(_LOOK_S)
     except KeyboardInterrupt:
         line.end(f"\nnot followed any more; {run_id} goes on. Stop it: fractal-console stop {run_id}")
         return 130
-    line.end(ended_line(view))
+    line.end(ended_line(view, checks))
     if view.status.state != SUCCEEDED:
         _show_tail(space, run_id)
         return 1
     return 0
 
 
-def ended_line(view: RunView) -> str:
+def ended_line(view: RunView, checks: list[Check]) -> str:
     spec, status = view.spec, view.status
     took = duration((status.ended or 0) - (status.started or 0)) if status.started and status.ended else ""
-    finals = "  ".join(f"{name} {number(value)}" for name, value in list(view.latest.items())[-4:])
+    finals = "  ".join(_numbers(view, checks, 4))
     why = "" if status.state == SUCCEEDED else f"  {status.reason}"
     return f"  {shown_state(status.state)} {spec.step if spec else ''}  {took}{why}  {coloured(finals, 'dim')}".rstrip()
 
@@ -117,6 +124,7 @@ def _show_tail(space: Workspace, run_id: str) -> None:
 def follow_plan(space: Workspace, plan: Plan) -> int:
     """Until the plan ends; 0 if every step succeeded and every gate is passed."""
     line = _line()
+    checks = [check for item in plan.items for check in item.checks]
     paths = space.root.plan(plan.plan_id)
     shown: set[int] = set()
     views: dict[int, RunView] = {}
@@ -126,7 +134,7 @@ def follow_plan(space: Workspace, plan: Plan) -> int:
             progress = said.get("progress") or {}
             states = progress.get("states", [])
             for at, item in enumerate(plan.items[: len(states)]):
-                if at not in shown and not _show_item(space, line, at, item, states[at], said, views):
+                if at not in shown and not _show_item(space, line, at, item, states[at], said, views, checks):
                     break
                 shown.add(at)
             if progress.get("stage") == "done":
@@ -154,10 +162,11 @@ def _show_item(
     space: Workspace,
     line: ProgressLine,
     at: int,
-    item: Any,
+    item: Item,
     state: str,
     said: dict[str, Any],
     views: dict[int, RunView],
+    checks: list[Check],
 ) -> bool:
     """Show one item of a plan; True when it needs no more showing."""
     if state == "waiting":
@@ -165,12 +174,13 @@ def _show_item(
     if item.kind == "gate":
         line.end(gate_lines(item.name, said.get("verdicts", {}).get(item.name, []), state))
         return True
+    assert item.run is not None
     view = views.setdefault(at, RunView(space.paths(item.run.run_id)))
     view.pump()
     if not view.status.final:
-        line.show(run_line(view))
+        line.show(run_line(view, checks))
         return False
-    line.end(ended_line(view))
+    line.end(ended_line(view, checks))
     if view.status.state != SUCCEEDED:
         _show_tail(space, item.run.run_id)
     return True

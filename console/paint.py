@@ -59,12 +59,20 @@ def _joined(markdown: str) -> str:
     return "\n\n".join(blocks)
 
 
-def step_line(s: StepStanding, preset: str) -> Text:
-    """One step: sign, name, real time against the estimate, what it does or why it does not."""
+def step_lines(s: PhaseStanding, columns: int) -> list[tuple[str, Text]]:
+    """The steps of a phase: sign, name, real time against the estimate, what each does or why it does not."""
+    times = [_times(x, s.preset) for x in s.steps]
+    name_width = max((len(x.step.step) for x in s.steps), default=0)
+    time_width = max(map(len, times), default=0) if columns >= 60 else 0
+    return [(x.step.step, _step_line(x, t, name_width, time_width)) for x, t in zip(s.steps, times, strict=True)]
+
+
+def _step_line(s: StepStanding, times: str, name_width: int, time_width: int) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis")
-    text.append(f"{SIGNS.get(s.state, '·')} {s.step.step:<14} ", STYLES.get(s.state, ""))
-    text.append(f"{_times(s, preset):<26} ", "dim")
-    text.append(s.why if s.why and s.state not in ("succeeded",) else s.step.title or s.step.run)
+    text.append(f"{SIGNS.get(s.state, '·')} {s.step.step:<{name_width}}  ", STYLES.get(s.state, ""))
+    if time_width:
+        text.append(f"{times:<{time_width}}  ", "dim")
+    text.append(s.why if s.why and s.state != "succeeded" else s.step.title or s.step.run)
     return text
 
 
@@ -89,14 +97,17 @@ def gate_head(g: GateStanding) -> Text:
 def verdict_line(v: Verdict, now: float, width: int) -> Text:
     """A check with its verdict and its because; in a narrow pane the because stands on a line of its own."""
     text = Text(no_wrap=True, overflow="ellipsis")
-    text.append(f"  {SIGNS.get(v.state, '·')} {v.state:<10} ", STYLES.get(v.state, "dim"))
-    age = f"  {ago(v.when, now)}" if v.when is not None else ""
+    style = STYLES.get(v.state, "dim")
     if width:
+        text.append(f"  {SIGNS.get(v.state, '·')} {v.state:<10} ", style)
         text.append(f"{v.text:<{width}}  ")
-        text.append(f"{v.because}{age}", "dim")
+        text.append(v.because, "dim")
+        text.append(f"  {ago(v.when, now)}" if v.when is not None else "", "dim")
     else:
+        text.append(f" {SIGNS.get(v.state, '·')} ", style)
         text.append(v.text)
-        text.append(f"\n      {v.because}", "dim")
+        text.append(f"\n   {v.state}: ", style)
+        text.append(v.because, "dim")
     return text
 
 

@@ -145,10 +145,41 @@ def chart_groups(names: list[str]) -> dict[str, list[str]]:
     return groups
 
 
-def thresholds_for(checks: list[dict[str, Any]], names: list[str]) -> list[tuple[float, str, str]]:
-    """Value, label and operator of every gate line that is about one of these metrics."""
+def gated_first(names: list[str], checks: list[dict[str, Any]]) -> list[str]:
+    """Metrics that a gate looks at first, then those with the same last word, then losses, then the rest."""
+    gated = {c["name"] for c in checks if c.get("kind") == "compare"}
+    lasts = {last_word(n) for n in gated}
+
+    def rank(name: str) -> int:
+        last = last_word(name)
+        return 0 if name in gated else 1 if last in lasts else 2 if "loss" in last else 3
+
+    return sorted(names, key=rank)
+
+
+def last_word(name: str) -> str:
+    return name.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class GateLine:
+    """A number of a gate that belongs on a chart."""
+
+    value: float
+    label: str
+    op: str
+    series: str
+
+
+def gate_lines_for(checks: list[dict[str, Any]], names: list[str]) -> list[GateLine]:
+    """Every gate line about one of these metrics, or about one with the same last word: a gate on `eval/accuracy` is what
+    `val/accuracy` is heading for."""
     found = []
     for check in checks:
-        if check.get("kind") == "compare" and check["name"] in names and isinstance(check.get("value"), (int, float)):
-            found.append((float(check["value"]), f"{check['name']} {check['op']} {check['value']}", check["op"]))
+        if check.get("kind") != "compare" or check.get("bound") or not isinstance(check.get("value"), (int, float)):
+            continue
+        exact = [n for n in names if n == check["name"]]
+        for name in exact or [n for n in names if last_word(n) == last_word(check["name"])]:
+            label = f"{check['name']} {check['op']} {check['value']}"
+            found.append(GateLine(float(check["value"]), label, check["op"], name))
     return found

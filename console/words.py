@@ -15,7 +15,7 @@ SIGNS = {
     "passed": "✓",
     "succeeded": "✓",
     "failed": "✗",
-    "blocked": "✗",
+    "blocked": "⊘",
     "lost": "✗",
     "waiting": "·",
     "ready": "·",

@@ -13,7 +13,7 @@ from textual.widgets import Footer, Input, OptionList, Static
 
 from console.keys import bindings
 from console.messages import Looked
-from console.paint import gate_rows, goal_text, phase_line, step_line
+from console.paint import gate_rows, goal_text, phase_line, step_lines
 from console.screens.dialogs import Ask, Launch, LaunchDialog
 from console.specs import all_presets
 from console.standing import PhaseStanding
@@ -87,7 +87,7 @@ class PhasesScreen(Screen[None]):
         about.update(goal_text(s.phase.goal))
         steps = self.rows("steps")
         steps.border_title = f"Steps at {s.preset} — {_sum_line(s)}"
-        steps.show([(x.step.step, step_line(x, s.preset)) for x in s.steps])
+        steps.show(step_lines(s, steps.size.width))
         self.rows("gates").border_title = f"Gates at {s.preset} — {s.checks_passed} of {s.checks} checks passed"
         self.rows("gates").show(gate_rows(s, self.rows("gates").size.width))
 

@@ -14,7 +14,7 @@ from console.keys import bindings
 from console.messages import Looked
 from console.paint import event_lines, gate_rows, run_head
 from console.screens.dialogs import Confirm
-from console.view import RunView, chart_groups, thresholds_for
+from console.view import RunView, chart_groups, gate_lines_for, gated_first
 from console.widgets.chart import Chart, Threshold
 from console.widgets.grid import ChartGrid
 from console.widgets.log import LogView
@@ -84,7 +84,7 @@ class RunScreen(Screen[None]):
 
     async def show_charts(self) -> None:
         """A chart per group of related metrics; made anew only when a group is new or grew."""
-        groups = dict(list(chart_groups(_gated_first(list(self.view.series), self.checks)).items())[:_MOST_CHARTS])
+        groups = dict(list(chart_groups(gated_first(list(self.view.series), self.checks)).items())[:_MOST_CHARTS])
         if groups == self.groups:
             return
         self.groups = groups
@@ -92,7 +92,9 @@ class RunScreen(Screen[None]):
         for title, names in groups.items():
             chart = Chart(title=title)
             chart.set_series({n: self.view.series[n] for n in names})
-            chart.set_thresholds([Threshold(v, label, op) for v, label, op in thresholds_for(self.checks, names)])
+            chart.set_thresholds(
+                [Threshold(g.value, g.label, g.op, g.series) for g in gate_lines_for(self.checks, names)]
+            )
             charts.append(chart)
         await self.query_one(ChartGrid).set_charts(charts)
 
@@ -160,15 +162,3 @@ class RunScreen(Screen[None]):
 
     def action_back(self) -> None:
         self.dismiss(None)
-
-
-def _gated_first(names: list[str], checks: list[Check]) -> list[str]:
-    """Metrics that a gate looks at come first, then what has the same last word, then losses, then the rest."""
-    gated = {c["name"] for c in checks if c.get("kind") == "compare"}
-    lasts = {n.rsplit("/", 1)[-1] for n in gated}
-
-    def rank(name: str) -> int:
-        last = name.rsplit("/", 1)[-1]
-        return 0 if name in gated else 1 if last in lasts else 2 if "loss" in last else 3
-
-    return sorted(names, key=rank)

@@ -40,7 +40,8 @@ def _run_step(space: Workspace, choice: Choice, step: Step, arguments: argparse.
         if not arguments.json:
             print(f"it goes on by itself. Follow it: fractal-console logs {spec.run_id} -f")
         return 0
-    return follow_run(space, spec.run_id)
+    checks = [c for gate in choice.phase.gates for c in gate.compiled(choice.resolved.preset)]
+    return follow_run(space, spec.run_id, checks)
 
 
 def _run_phase(space: Workspace, choice: Choice, arguments: argparse.Namespace) -> int:
