@@ -16,7 +16,7 @@ from console.workspace import Workspace
 from engine.protocol.checks import Check
 from engine.protocol.durable import read_json
 from engine.protocol.gates import open_gate
-from engine.protocol.plan import Plan
+from engine.protocol.plan import Item, Plan
 from engine.protocol.status import SUCCEEDED
 from engine.supervisor.cause import log_tail
 
