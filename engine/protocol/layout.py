@@ -118,6 +118,10 @@ class RunPaths:
         return self.folder / "heartbeat"
 
     @property
+    def started(self) -> Path:  # shim: who it is, and whom it started
+        return self.folder / "started.json"
+
+    @property
     def exit(self) -> Path:  # shim
         return self.folder / "exit.json"
 
