@@ -107,7 +107,7 @@ def identities(paths: RunPaths) -> dict[str, Identity]:
         "supervisor": status.get("supervisor") or claim,
         **{who: status.get(who) for who in ("shim", "command")},
     }
-    started = read_json(paths.folder / "started.json") or {}
+    started = read_json(paths.started) or {}
     said = {who: value or started.get(who) for who, value in said.items()}
     return {who: found for who, value in said.items() if (found := Identity.from_json(value)) is not None}
 
