@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.protocol.durable import read_json
-from engine.protocol.layout import Root, default_root
+from engine.protocol.layout import Root, default_root, safe_id
 from engine.protocol.plan import Plan
 from engine.protocol.spec import RunSpec
 from engine.protocol.status import Status
@@ -50,23 +50,29 @@ class LocalHost:
     def launch(self, spec: RunSpec) -> Status:
         try:
             return ops.launch(self.root, spec, ship_locally(self.root))
-        except (OSError, ops.LaunchError) as error:
+        except (OSError, ValueError, ops.LaunchError) as error:
             raise LaunchError(_said(error, self.root)) from error
 
     def launch_plan(self, plan: Plan) -> str:
         try:
             return ops.launch_plan(self.root, plan, ship_locally(self.root))
-        except (OSError, ops.LaunchError) as error:
+        except (OSError, ValueError, ops.LaunchError) as error:
             raise LaunchError(_said(error, self.root)) from error
 
     def run_ids(self) -> list[str]:
         return self.root.run_ids()
 
     def spec(self, run_id: str) -> RunSpec:
-        spec = ops.spec_of(self.root, run_id)
+        spec = ops.spec_of(self.root, self._known_form(run_id))
         if spec is None:
             raise UnknownRun(f"there is no run {run_id} on {self.name}")
         return spec
+
+    def _known_form(self, run_id: str) -> str:
+        try:
+            return safe_id(run_id)
+        except ValueError as error:
+            raise UnknownRun(f"there is no run {run_id!r} on {self.name}: {error}") from None
 
     def observe(self, run_id: str) -> Status:
         self.spec(run_id)
@@ -76,7 +82,7 @@ class LocalHost:
         return ops.read(self._file(run_id, file), offset, limit)
 
     def _file(self, run_id: str, file: str) -> Path:
-        folder = self.root.run(run_id).folder
+        folder = self.root.run(self._known_form(run_id)).folder
         path = folder / file
         if not path.resolve().is_relative_to(folder.resolve()):
             raise UnknownRun(f"{file} is no file of run {run_id}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ def write_json(path: Path, value: object) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace `path` by `data`, atomically and durably."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = _beside(path)
     try:
         with open(beside, "wb") as file:
             file.write(data)
@@ -35,7 +36,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def create_once(path: Path, value: object) -> bool:
     """Write `path` if nobody has; False says that somebody was first. Never leaves a half-written file under the name."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = _beside(path)
     data = (json.dumps(value, sort_keys=True, allow_nan=False) + "\n").encode()
     try:
         with open(beside, "wb") as file:
@@ -50,6 +51,11 @@ def create_once(path: Path, value: object) -> bool:
         beside.unlink(missing_ok=True)
     sync_folder(path.parent)
     return True
+
+
+def _beside(path: Path) -> Path:
+    """A name of this call's own: two threads, or a signal handler inside a write, must not share one."""
+    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
 
 
 def sync_folder(folder: Path) -> None:
@@ -67,6 +73,6 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """The object in `path`; None if there is no file or it holds no JSON object (say, after a full disk)."""
     try:
         value = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

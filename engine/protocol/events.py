@@ -45,7 +45,14 @@ def _spell(value: Any) -> Any:
     return value
 
 
-_SPELLED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf, "nan": math.nan, "inf": math.inf}
+_SPELLED = {
+    "NaN": math.nan,
+    "Infinity": math.inf,
+    "-Infinity": -math.inf,
+    "nan": math.nan,
+    "inf": math.inf,
+    "-inf": -math.inf,
+}
 
 
 def number(value: Any) -> float | None:
@@ -53,7 +60,10 @@ def number(value: Any) -> float | None:
     if isinstance(value, bool):
         return float(value)
     if isinstance(value, (int, float)):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # a whole number beyond what a float holds
+            return math.inf if value > 0 else -math.inf
     return _SPELLED.get(value) if isinstance(value, str) else None
 
 
@@ -99,10 +109,10 @@ def parse(data: bytes, start: int = 0) -> Batch:
     try:
         # The usual case is that every line is sound: one parse for all of them is four times faster than one each.
         values = json.loads(b"[" + whole[:-1].replace(b"\n", b",") + b"]") if whole else []
-        if len(values) == whole.count(b"\n") and all(type(v) is dict and "kind" in v for v in values):
+        if len(values) == whole.count(b"\n") and all(type(v) is dict and type(v.get("kind")) is str for v in values):
             batch.events = values
             return batch
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     at = start
     for line in whole.split(b"\n")[:-1]:
@@ -118,7 +128,7 @@ def parse(data: bytes, start: int = 0) -> Batch:
 def _parse_line(line: bytes) -> Event | None:
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) and isinstance(value.get("kind"), str) else None
 

@@ -21,8 +21,8 @@ def safe_id(name: str) -> str:
 
 
 def default_root() -> Path:
-    """`$FRACTAL_ROOT`, else `~/.fractal`."""
-    return Path(os.environ.get("FRACTAL_ROOT") or "~/.fractal").expanduser()
+    """`$FRACTAL_ROOT`, else `~/.fractal`; absolute, because a supervisor works from another folder."""
+    return Path(os.environ.get("FRACTAL_ROOT") or "~/.fractal").expanduser().absolute()
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Root:
 
     def run_ids(self) -> list[str]:
         """Every run here, oldest first (ids begin with their time)."""
-        return _visible(self.runs)
+        return [name for name in _visible(self.runs) if RunPaths(self.runs / name).spec.exists()]
 
     def plan_ids(self) -> list[str]:
         return _visible(self.plans)
@@ -116,6 +116,10 @@ class RunPaths:
     @property
     def heartbeat(self) -> Path:  # supervisor, in place
         return self.folder / "heartbeat"
+
+    @property
+    def started(self) -> Path:  # shim: who it is, and whom it started
+        return self.folder / "started.json"
 
     @property
     def exit(self) -> Path:  # shim

@@ -92,6 +92,8 @@ def conclude(traces: Traces) -> Status:
     said = _written(traces.status)
     if traces.supervisor_alive:
         return _attended(said, traces)
+    if traces.exit is not None and traces.shim_alive:
+        return _with(said, ORPHANED, "its supervisor is gone; the command ended and its files are being recorded")
     if traces.exit is not None:
         return ended_by_exit(traces.exit, traces.status)
     if not traces.same_boot:
@@ -146,8 +148,12 @@ def ended_by_exit(exit_: dict[str, Any], status: dict[str, Any]) -> Status:
     """The end as the shim saw it, where the supervisor was killed before it could say so."""
     stop = status.get("stop")
     code, signal = exit_.get("code"), exit_.get("signal")
-    if stop:
+    if stop and stop.get("cause") == "timeout":
+        state, reason = FAILED, str(stop.get("why", ""))
+    elif stop:
         state, reason = STOPPED, f"stopped by {stop.get('by', 'somebody')}: {stop.get('why', '')}".rstrip(": ")
+    elif exit_.get("error"):
+        state, reason = FAILED, str(exit_["error"])
     elif code == 0:
         state, reason = SUCCEEDED, "its supervisor was killed; the command ended well"
     elif signal:
@@ -173,7 +179,9 @@ def find_traces(paths: RunPaths, now: float) -> Traces:
     claim = read_json(paths.claim)
     supervisor = Identity.from_json((status or {}).get("supervisor") or claim)
     supervisor_alive = result is None and identity.alive(supervisor)
-    command, shim = (Identity.from_json((status or {}).get(k)) for k in ("command", "shim"))
+    # The shim's own word, read after the look at the supervisor: one that was killed may not have passed it on.
+    started = read_json(paths.started) or {}
+    command, shim = (Identity.from_json((status or {}).get(k) or started.get(k)) for k in ("command", "shim"))
     # exit.json after the processes: one that ends between the two looks is then seen by its exit.
     command_alive = result is None and identity.alive(command)
     shim_alive = result is None and identity.alive(shim)

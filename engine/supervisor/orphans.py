@@ -8,15 +8,18 @@ from engine.protocol.durable import read_json, write_json
 from engine.protocol.identity import Identity, alive
 from engine.protocol.layout import RunPaths
 from engine.protocol.spec import read_spec
+from engine.supervisor.cause import memory_kills
 from engine.supervisor.ladder import RUNGS, requests, rung_due, send_to_group
+from engine.supervisor.shim import write_exit
+from engine.supervisor.supervise import finish_alone
 
 _TICK_S = 0.1
 
 
 def end(paths: RunPaths) -> None:
     """Climb the ladder until the orphan is gone. The identity is checked before each signal: a pid may have been reused."""
-    status = read_json(paths.status) or {}
-    command = Identity.from_json(status.get("command"))
+    status, started = read_json(paths.status) or {}, read_json(paths.started) or {}
+    command, shim = (Identity.from_json(status.get(who) or started.get(who)) for who in ("command", "shim"))
     asked = [r for r in requests(paths.requests, set()) if r.kind == "stop"]
     spec = read_spec(paths.spec)
     if command is None or spec is None or not asked:
@@ -24,6 +27,16 @@ def end(paths: RunPaths) -> None:
     grace = spec.grace_s if asked[-1].grace_s is None else asked[-1].grace_s
     # The supervisor that owned this file is dead; from now on the one who ends the run writes it.
     write_json(paths.status, {**status, "stop": {"by": asked[0].by, "why": asked[0].why, "grace_s": grace}})
+    climbed = _climb(command, grace)
+    if not alive(shim) and not paths.result.exists():  # nobody else is left to tell how it ended
+        if not paths.exit.exists():
+            name = RUNGS[climbed - 1].name if climbed else None
+            write_exit(paths, {"code": None, "signal": name, "ended": time.time()})
+        finish_alone(paths, spec, memory_kills())
+
+
+def _climb(command: Identity, grace: float) -> int:
+    """How many rungs it took."""
     begun, climbed = time.monotonic(), 0
     while alive(command):
         rung = rung_due(time.monotonic() - begun, grace, climbed)
@@ -31,3 +44,4 @@ def end(paths: RunPaths) -> None:
             climbed = rung + 1
             send_to_group(command.pid, RUNGS[rung])
         time.sleep(_TICK_S)
+    return climbed

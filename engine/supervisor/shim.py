@@ -26,6 +26,7 @@ from engine.protocol.spec import RunSpec
 from engine.protocol.version import VERSION
 
 _PR_SET_CHILD_SUBREAPER = 36
+_RESULT_POLL_S = 0.05  # the shim costs nothing while it waits, and is gone soon after the result
 _LEFT_BEHIND_GRACE_S = 2.0  # what a command leaves running gets this long to end by itself
 
 
@@ -46,17 +47,38 @@ def run(
     adopt_orphans()
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2):
         signal.signal(signum, signal.SIG_IGN)
+    me = {"v": VERSION, "shim": identify().to_json()}
+    write_started(paths, me)
+    if os.getppid() != supervisor:  # killed before anybody could know of us: nothing may start unseen
+        return
     try:
         command = start(paths, spec, env, slots)
     except OSError as error:
         write_exit(paths, {"code": 127, "error": start_error(spec, error), "ended": time.time()})
         os.write(tell, json.dumps({"error": start_error(spec, error)}).encode() + b"\n")
         return
-    message = {"command": identify_or_gone(command.pid), "shim": identify().to_json()}
+    message = {**me, "command": identify_or_gone(command.pid)}
     os.write(tell, json.dumps(message).encode() + b"\n")
+    write_started(paths, message)
     write_exit(paths, wait(command.pid))
-    if os.getppid() != supervisor:
+    for fd in (*slots, tell):
+        os.close(fd)
+    # The supervisor records the end; should it be killed before it has, we do.
+    while os.getppid() == supervisor:
+        if paths.result.exists():
+            return
+        time.sleep(_RESULT_POLL_S)
+    if not paths.result.exists():
         finish()
+
+
+def write_started(paths: RunPaths, value: dict[str, Any]) -> None:
+    """started.json; a full disk loses it, not the run (the supervisor tells the same in status.json)."""
+    try:
+        write_json(paths.started, value)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
 
 
 def identify_or_gone(pid: int) -> dict[str, Any]:

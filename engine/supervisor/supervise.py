@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import select
 import signal
 import time
@@ -29,7 +30,7 @@ from engine.supervisor import shim
 from engine.supervisor.cause import MemoryKills, memory_kills
 from engine.supervisor.finish import finish, missing_inputs
 from engine.supervisor.ladder import RUNGS, Request, ask_checkpoint, requests, rung_due, send_to_group
-from engine.supervisor.logmetrics import LogReader
+from engine.supervisor.logmetrics import LogReader, catch_up
 from engine.supervisor.slots import Queue, Slot
 
 _TICK_S = 0.1  # how soon a stop is heard; the end of the command is noticed at once, through the pipe
@@ -51,6 +52,12 @@ class Run:
     seen_requests: set[str] = field(default_factory=set)
     stop: dict[str, Any] | None = None
     climbed: int = 0
+    shim_pid: int | None = None
+    shut_down: bool = False
+    """SIGTERM came: the system wants the supervisor to end."""
+    reader: LogReader | None = None
+    next_beat: float = 0.0
+    next_disk: float = 0.0
     kills_before: MemoryKills = field(default_factory=memory_kills)
     disk_level: int = 0
 
@@ -68,13 +75,15 @@ def supervise(root: Root, run_id: str) -> None:
         raise FileNotFoundError(f"{paths.spec} is not there")
     run = Run(root, paths, spec)
     run.status = {"v": VERSION, "supervisor": identify().to_json()}
-    _prepare(run)
     try:
+        _prepare(run)
         slots = _wait_for_slots(run)
         if slots is not None:
             _execute(run, slots)
     except OSError as error:
-        _give_up(run, FAILED, f"the supervisor failed: {error}", "supervisor")
+        # Once the shim is there the command may run: then the shim speaks the last word, not we.
+        if run.shim_pid is None:
+            _give_up(run, FAILED, f"the supervisor failed: {error}", "supervisor")
         raise
 
 
@@ -87,9 +96,7 @@ def _prepare(run: Run) -> None:
     shim.adopt_orphans()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(
-        signal.SIGTERM, lambda *_: _begin_stop(run, "the system", "its supervisor got SIGTERM (a shut-down?)", None)
-    )
+    signal.signal(signal.SIGTERM, lambda *_: setattr(run, "shut_down", True))
     write_status(run, state=QUEUED, reason="waiting for a free slot")
 
 
@@ -170,10 +177,16 @@ def _execute(run: Run, slots: list[Slot]) -> None:
         reason = f"its input {', '.join(missing)} is not in {where}; run the step that makes it first"
         _give_up(run, FAILED, reason, "missing-input")
         return
+    try:
+        run.reader = LogReader(run.paths, run.spec.log_metrics)
+    except re.error as error:
+        reason = f"the pattern {error.pattern!r} of a log metric is no regular expression: {error}"
+        _give_up(run, FAILED, reason, "bad-pattern")
+        return
     Path(run.spec.work).mkdir(parents=True, exist_ok=True)
     names = [slot.name for slot in slots]
     write_status(run, state=STARTING, reason="starting the command", slots=names, started=time.time())
-    shim_pid, pipe = _fork_shim(run, slots)
+    run.shim_pid, pipe = _fork_shim(run, slots)
     for slot in slots:
         os.close(slot.fd)  # the shim and the command hold it from here on
     command = _first_word(run, pipe)
@@ -182,10 +195,15 @@ def _execute(run: Run, slots: list[Slot]) -> None:
         write_status(run, state=RUNNING, reason="")
         _watch(run, pipe, command["pid"])
     os.close(pipe)
-    os.waitpid(shim_pid, 0)
     if command is not None and not run.paths.exit.exists():
+        os.waitpid(run.shim_pid, 0)
         _wait_without_shim(run, command["pid"])
+    run.reader.read(last=True)
     _end(run)
+    try:  # the shim leaves once it sees the result, so that one of the two is always there to write it
+        os.waitpid(run.shim_pid, 0)
+    except ChildProcessError:
+        pass
 
 
 def _fork_shim(run: Run, slots: list[Slot]) -> tuple[int, int]:
@@ -202,7 +220,9 @@ def _fork_shim(run: Run, slots: list[Slot]) -> tuple[int, int]:
         fds = [slot.fd for slot in slots]
         for fd in fds:
             os.set_inheritable(fd, True)
-        shim.run(run.paths, run.spec, environment(run, slots), fds, tell, lambda: finish(run.paths, run.spec, kills))
+        shim.run(
+            run.paths, run.spec, environment(run, slots), fds, tell, lambda: finish_alone(run.paths, run.spec, kills)
+        )
         code = 0
     finally:
         os._exit(code)
@@ -246,30 +266,38 @@ def _first_word(run: Run, pipe: int) -> dict[str, Any] | None:
     return command
 
 
+def finish_alone(paths: RunPaths, spec: RunSpec, kills: MemoryKills) -> None:
+    """The end of a run whose supervisor was killed: what it had not read off the log comes first."""
+    catch_up(paths, spec.log_metrics)
+    finish(paths, spec, kills)
+
+
 def _watch(run: Run, pipe: int, group: int) -> None:
-    """Until the shim is gone: beat, hear requests, climb the ladder, read the log's metrics, look at the disk."""
-    reader = LogReader(run.paths, run.spec.log_metrics)
-    next_beat = next_disk = 0.0
-    while True:
-        readable, _, _ = select.select([pipe], [], [], _TICK_S)
-        if readable:
-            break
-        now = time.monotonic()
-        if now >= next_beat:
-            next_beat = now + _HEARTBEAT_S
-            beat(run)
-            reader.read()
-        if now >= next_disk:
-            next_disk = now + _DISK_S
-            _look_at_disk(run)
-        _hear(run, group)
-        _mind_time(run)
-        _climb(run, group)
-    reader.read(last=True)
+    """Until the shim has written the end or is gone."""
+    while not select.select([pipe], [], [], _TICK_S)[0]:
+        _attend(run, group)
+
+
+def _attend(run: Run, group: int) -> None:
+    """One tick: beat, read the log's metrics, look at the disk, hear requests, climb the ladder."""
+    now = time.monotonic()
+    if now >= run.next_beat:
+        run.next_beat = now + _HEARTBEAT_S
+        beat(run)
+        if run.reader is not None:
+            run.reader.read()
+    if now >= run.next_disk:
+        run.next_disk = now + _DISK_S
+        _look_at_disk(run)
+    _hear(run, group)
+    _mind_time(run)
+    _climb(run, group)
 
 
 def _hear(run: Run, group: int | None = None) -> None:
-    """Take note of new requests."""
+    """Take note of new requests, and of a system that shuts down."""
+    if run.shut_down:
+        _begin_stop(run, "the system", "its supervisor got SIGTERM (a shut-down?)", None)
     for request in requests(run.paths.requests, run.seen_requests):
         if request.kind == "checkpoint" and group is not None:
             told = ask_checkpoint(group)
@@ -341,9 +369,7 @@ def _wait_without_shim(run: Run, pid: int) -> None:
         if seen is not None:
             shim.write_exit(run.paths, shim.wait(pid))
             return
-        beat(run)
-        _hear(run, pid)
-        _climb(run, pid)
+        _attend(run, pid)
         time.sleep(_TICK_S)
 
 
