@@ -66,9 +66,16 @@ class RegistryFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
+        except sqlite3.Error as error:
+            raise RegistryError(f"{path} can't be opened as the registry: {error}") from None
+        try:
             self._prepare(path)
         except sqlite3.DatabaseError as error:
+            self._db.close()
             raise RegistryError(f"{path} can't be used as the registry: {error}") from None
+        except RegistryError:
+            self._db.close()
+            raise
 
     def _prepare(self, path: Path) -> None:
         if self.one("PRAGMA journal_mode")[0] != "wal":
