@@ -58,7 +58,7 @@ def load_config(model: type[M], phase: str, argv: list[str]) -> M:
 
 def _words(argv: list[str]) -> tuple[str, dict[str, Any]]:
     preset = "cpu"
-    rest = list(argv)
+    rest = [word for given in argv for word in (given.split("=", 1) if given.startswith("--preset=") else [given])]
     if "--preset" in rest:
         at = rest.index("--preset")
         if at + 1 >= len(rest):
@@ -75,10 +75,14 @@ def parse_overrides(words: list[str]) -> dict[str, Any]:
         key, equals, text = word.partition("=")
         if not equals or not key.strip("-"):
             raise ConfigError(f"{word!r} is no override: write key=value, such as lr=1e-3")
+        if key.lstrip("-") == "preset":
+            raise ConfigError(f"{word!r} would change nothing: a preset is chosen with --preset {text}")
         target = found
         *parents, last = key.lstrip("-").split(".")
         for parent in parents:
             target = target.setdefault(parent, {})
+            if not isinstance(target, dict):
+                raise ConfigError(f"{word!r}: {parent!r} was given a value already, so it has no {last!r}")
         target[last] = scalar(text)
     return found
 
@@ -110,8 +114,8 @@ def resolve(configs: Path, phase: str, preset: str, overrides: dict[str, Any] | 
     """base.yaml, the preset's overlay and the overrides, merged; not yet checked."""
     base = configs / phase / "base.yaml"
     overlay = configs / phase / f"{preset}.yaml"
-    if not overlay.exists():
-        known = presets_of(configs, phase)
+    known = presets_of(configs, phase)
+    if preset not in known:
         hint = nearest(preset, known)
         raise ConfigError(
             f"{phase} has no preset {preset!r}{hint}. It has: {', '.join(known) or 'none'} (configs/{phase}/*.yaml)"
