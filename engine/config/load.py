@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -89,14 +90,12 @@ def parse_overrides(words: list[str]) -> dict[str, Any]:
 
 def scalar(text: str) -> Any:
     """One value as YAML reads it, but `1e-4` is a number (YAML 1.1 would call it a string) and `on` stays a word."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        pass
-    try:
-        return float(text) if text.lower() not in ("nan", "inf", "-inf", "infinity") else text
-    except ValueError:
-        pass
+    for read in (json.loads, float):
+        try:
+            value = read(text)
+        except ValueError:
+            continue
+        return text if isinstance(value, float) and not math.isfinite(value) else value
     if text in ("true", "True", "false", "False"):
         return text.lower() == "true"
     if text in ("null", "None", "~", ""):
@@ -183,9 +182,20 @@ _teach_numbers_and_booleans()
 def check(model: type[M], value: dict[str, Any], where: str) -> M:
     """The checked object, or one ConfigError that names file, key and nearest good key."""
     try:
-        return model.model_validate(value)
+        checked = model.model_validate(value)
     except ValidationError as error:
         raise ConfigError("\n".join(_said(model, where, e) for e in error.errors())) from None
+    for key, number in _strange(checked.model_dump(), ""):
+        raise ConfigError(f"{where}: {key}: {number} is no number to compute with")
+    return checked
+
+
+def _strange(value: Any, key: str) -> list[tuple[str, float]]:
+    """NaN and infinities: a run's config is JSON, which has no words for them."""
+    if isinstance(value, float):
+        return [] if math.isfinite(value) else [(key, value)]
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
+    return [found for name, one in inner for found in _strange(one, f"{key}.{name}" if key else str(name))]
 
 
 def _said(model: type[BaseModel], where: str, error: Any) -> str:
