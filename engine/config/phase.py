@@ -106,8 +106,8 @@ class CheckLine(BaseModel):
 def _bare_check(value: Any) -> Any:
     if isinstance(value, str):
         return {"check": value}
-    if isinstance(value, dict) and list(value) == ["manual"]:
-        return {"check": f"manual: {value['manual']}"}
+    if isinstance(value, dict) and "manual" in value and "check" not in value:
+        return {"check": f"manual: {value['manual']}", **{k: v for k, v in value.items() if k != "manual"}}
     return value
 
 
@@ -118,7 +118,7 @@ class Gate(BaseModel):
 
     gate: str
     title: str = ""
-    after: Annotated[list[str], BeforeValidator(_one_or_more)]
+    after: Annotated[list[str], BeforeValidator(_one_or_more), Field(min_length=1)]
     checks: list[Annotated[CheckLine, BeforeValidator(_bare_check)]] = Field(min_length=1)
 
     def compiled(self, preset: str) -> list[Check]:
@@ -220,6 +220,8 @@ def _check_gate(gate: Gate, steps: list[str]) -> None:
             raise ValueError(f"gate {gate.gate}: {error}") from None
         for step in steps_of(compiled):
             _known("step", step, steps, f"gate {gate.gate}: `{line.check}` asks step {step!r}, which does not exist")
+            if steps.index(step) > max(steps.index(name) for name in gate.after):
+                raise ValueError(f"gate {gate.gate}: `{line.check}` asks step {step!r}, which the gate itself blocks")
 
 
 @dataclass(frozen=True)
