@@ -191,9 +191,13 @@ class Phase(BaseModel):
         return before[-1:]
 
     def gates_before(self, step: Step) -> list[Gate]:
-        """The gates that stand between the start of the phase and this step."""
+        """The gates that stand between the start of the phase and this step; one behind an optional step blocks nobody."""
         before = {s.step for s in self.steps[: self.steps.index(step)]}
-        return [g for g in self.gates if set(g.after) <= before]
+        return [g for g in self.gates if set(g.after) <= before and not self.is_optional(g)]
+
+    def is_optional(self, gate: Gate) -> bool:
+        """Does it stand only after steps that a whole phase leaves out?"""
+        return all(self.step_named(name).optional for name in gate.after)
 
     def steps_at(self, preset: str) -> list[Step]:
         return [s for s in self.steps if s.presets is None or preset in s.presets]
