@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -282,14 +283,13 @@ _SHELL = re.compile(r"[|&;<>()$`*?\[\]~#]|\n")
 
 
 def command_of(step: Step, values: dict[str, Any]) -> list[str]:
-    """The step's command as argv: through `sh` only where it uses the shell's characters."""
-    line = fill(step.run, values)
-    if _SHELL.search(line):
-        return ["/bin/sh", "-c", line]
-    return shlex.split(line)
+    """The step's command as argv: through `sh` only where it uses the shell's characters. A value stays one word."""
+    if _SHELL.search(step.run):
+        return ["/bin/sh", "-c", fill(step.run, values, shlex.quote)]
+    return [fill(word, values) for word in shlex.split(step.run)]
 
 
-def fill(text: str, values: dict[str, Any]) -> str:
+def fill(text: str, values: dict[str, Any], quoted: Callable[[str], str] = str) -> str:
     """`{key}` or `{key.inner}` replaced by its value; braces around anything else stay."""
 
     def one(match: re.Match[str]) -> str:
@@ -298,6 +298,6 @@ def fill(text: str, values: dict[str, Any]) -> str:
             if not isinstance(here, dict) or part not in here:
                 return match.group(0)
             here = here[part]
-        return str(here)
+        return quoted(str(here))
 
     return re.sub(r"\{([A-Za-z_][\w.]*)\}", one, text)
