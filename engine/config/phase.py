@@ -266,12 +266,28 @@ def load_phases(configs: Path) -> Phases:
             found[path.stem] = load_phase(path)
         except ConfigError as error:
             problems.append(str(error))
+    for stray in sorted((configs / "phases").glob("*.yml")):
+        problems.append(f"{stray}: phase files end in .yaml; rename it to {stray.stem}.yaml")
     for phase in found.values():
+        if phase.phase in _all_needs(phase.phase, found):
+            problems.append(f"{configs}/phases/{phase.phase}.yaml: it needs itself, so it can never start")
         for need in phase.needs:
             if need not in found and not any(f"/{need}.yaml" in p for p in problems):
                 hint = nearest(need, list(found))
                 problems.append(f"{configs}/phases/{phase.phase}.yaml: needs {need!r}, which is no phase{hint}")
     return Phases(found, problems)
+
+
+def _all_needs(phase: str, found: dict[str, Phase]) -> set[str]:
+    """The phases that a phase needs, and those that they need."""
+    needed: set[str] = set()
+    waiting = list(found[phase].needs)
+    while waiting:
+        name = waiting.pop()
+        if name not in needed and name in found:
+            waiting += found[name].needs
+        needed.add(name)
+    return needed
 
 
 def _by_number(path: Path) -> tuple[int, str]:
