@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -58,7 +59,7 @@ def load_config(model: type[M], phase: str, argv: list[str]) -> M:
 
 def _words(argv: list[str]) -> tuple[str, dict[str, Any]]:
     preset = "cpu"
-    rest = list(argv)
+    rest = [word for given in argv for word in (given.split("=", 1) if given.startswith("--preset=") else [given])]
     if "--preset" in rest:
         at = rest.index("--preset")
         if at + 1 >= len(rest):
@@ -75,24 +76,26 @@ def parse_overrides(words: list[str]) -> dict[str, Any]:
         key, equals, text = word.partition("=")
         if not equals or not key.strip("-"):
             raise ConfigError(f"{word!r} is no override: write key=value, such as lr=1e-3")
+        if key.lstrip("-") == "preset":
+            raise ConfigError(f"{word!r} would change nothing: a preset is chosen with --preset {text}")
         target = found
         *parents, last = key.lstrip("-").split(".")
         for parent in parents:
             target = target.setdefault(parent, {})
+            if not isinstance(target, dict):
+                raise ConfigError(f"{word!r}: {parent!r} was given a value already, so it has no {last!r}")
         target[last] = scalar(text)
     return found
 
 
 def scalar(text: str) -> Any:
     """One value as YAML reads it, but `1e-4` is a number (YAML 1.1 would call it a string) and `on` stays a word."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        pass
-    try:
-        return float(text) if text.lower() not in ("nan", "inf", "-inf", "infinity") else text
-    except ValueError:
-        pass
+    for read in (json.loads, float):
+        try:
+            value = read(text)
+        except ValueError:
+            continue
+        return text if isinstance(value, float) and not math.isfinite(value) else value
     if text in ("true", "True", "false", "False"):
         return text.lower() == "true"
     if text in ("null", "None", "~", ""):
@@ -110,8 +113,8 @@ def resolve(configs: Path, phase: str, preset: str, overrides: dict[str, Any] | 
     """base.yaml, the preset's overlay and the overrides, merged; not yet checked."""
     base = configs / phase / "base.yaml"
     overlay = configs / phase / f"{preset}.yaml"
-    if not overlay.exists():
-        known = presets_of(configs, phase)
+    known = presets_of(configs, phase)
+    if preset not in known:
         hint = nearest(preset, known)
         raise ConfigError(
             f"{phase} has no preset {preset!r}{hint}. It has: {', '.join(known) or 'none'} (configs/{phase}/*.yaml)"
@@ -135,6 +138,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         value = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist") from None
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
@@ -157,6 +162,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == "tag:yaml.org,2002:merge":
+                continue  # `<<: *shared` may stand twice; a key that is a list gets YAML's own error below
             key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.MarkedYAMLError(problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark)
@@ -179,9 +186,20 @@ _teach_numbers_and_booleans()
 def check(model: type[M], value: dict[str, Any], where: str) -> M:
     """The checked object, or one ConfigError that names file, key and nearest good key."""
     try:
-        return model.model_validate(value)
+        checked = model.model_validate(value)
     except ValidationError as error:
         raise ConfigError("\n".join(_said(model, where, e) for e in error.errors())) from None
+    for key, number in _strange(checked.model_dump(), ""):
+        raise ConfigError(f"{where}: {key}: {number} is no number to compute with")
+    return checked
+
+
+def _strange(value: Any, key: str) -> list[tuple[str, float]]:
+    """NaN and infinities: a run's config is JSON, which has no words for them."""
+    if isinstance(value, float):
+        return [] if math.isfinite(value) else [(key, value)]
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
+    return [found for name, one in inner for found in _strange(one, f"{key}.{name}" if key else str(name))]
 
 
 def _said(model: type[BaseModel], where: str, error: Any) -> str:

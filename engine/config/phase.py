@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -106,8 +107,8 @@ class CheckLine(BaseModel):
 def _bare_check(value: Any) -> Any:
     if isinstance(value, str):
         return {"check": value}
-    if isinstance(value, dict) and list(value) == ["manual"]:
-        return {"check": f"manual: {value['manual']}"}
+    if isinstance(value, dict) and "manual" in value and "check" not in value:
+        return {"check": f"manual: {value['manual']}", **{k: v for k, v in value.items() if k != "manual"}}
     return value
 
 
@@ -118,7 +119,7 @@ class Gate(BaseModel):
 
     gate: str
     title: str = ""
-    after: Annotated[list[str], BeforeValidator(_one_or_more)]
+    after: Annotated[list[str], BeforeValidator(_one_or_more), Field(min_length=1)]
     checks: list[Annotated[CheckLine, BeforeValidator(_bare_check)]] = Field(min_length=1)
 
     def compiled(self, preset: str) -> list[Check]:
@@ -191,9 +192,13 @@ class Phase(BaseModel):
         return before[-1:]
 
     def gates_before(self, step: Step) -> list[Gate]:
-        """The gates that stand between the start of the phase and this step."""
+        """The gates that stand between the start of the phase and this step; one behind an optional step blocks nobody."""
         before = {s.step for s in self.steps[: self.steps.index(step)]}
-        return [g for g in self.gates if set(g.after) <= before]
+        return [g for g in self.gates if set(g.after) <= before and not self.is_optional(g)]
+
+    def is_optional(self, gate: Gate) -> bool:
+        """Does it stand only after steps that a whole phase leaves out?"""
+        return all(self.step_named(name).optional for name in gate.after)
 
     def steps_at(self, preset: str) -> list[Step]:
         return [s for s in self.steps if s.presets is None or preset in s.presets]
@@ -220,6 +225,8 @@ def _check_gate(gate: Gate, steps: list[str]) -> None:
             raise ValueError(f"gate {gate.gate}: {error}") from None
         for step in steps_of(compiled):
             _known("step", step, steps, f"gate {gate.gate}: `{line.check}` asks step {step!r}, which does not exist")
+            if steps.index(step) > max(steps.index(name) for name in gate.after):
+                raise ValueError(f"gate {gate.gate}: `{line.check}` asks step {step!r}, which the gate itself blocks")
 
 
 @dataclass(frozen=True)
@@ -259,12 +266,28 @@ def load_phases(configs: Path) -> Phases:
             found[path.stem] = load_phase(path)
         except ConfigError as error:
             problems.append(str(error))
+    for stray in sorted((configs / "phases").glob("*.yml")):
+        problems.append(f"{stray}: phase files end in .yaml; rename it to {stray.stem}.yaml")
     for phase in found.values():
+        if phase.phase in _all_needs(phase.phase, found):
+            problems.append(f"{configs}/phases/{phase.phase}.yaml: it needs itself, so it can never start")
         for need in phase.needs:
             if need not in found and not any(f"/{need}.yaml" in p for p in problems):
                 hint = nearest(need, list(found))
                 problems.append(f"{configs}/phases/{phase.phase}.yaml: needs {need!r}, which is no phase{hint}")
     return Phases(found, problems)
+
+
+def _all_needs(phase: str, found: dict[str, Phase]) -> set[str]:
+    """The phases that a phase needs, and those that they need."""
+    needed: set[str] = set()
+    waiting = list(found[phase].needs)
+    while waiting:
+        name = waiting.pop()
+        if name not in needed and name in found:
+            waiting += found[name].needs
+        needed.add(name)
+    return needed
 
 
 def _by_number(path: Path) -> tuple[int, str]:
@@ -276,14 +299,13 @@ _SHELL = re.compile(r"[|&;<>()$`*?\[\]~#]|\n")
 
 
 def command_of(step: Step, values: dict[str, Any]) -> list[str]:
-    """The step's command as argv: through `sh` only where it uses the shell's characters."""
-    line = fill(step.run, values)
-    if _SHELL.search(line):
-        return ["/bin/sh", "-c", line]
-    return shlex.split(line)
+    """The step's command as argv: through `sh` only where it uses the shell's characters. A value stays one word."""
+    if _SHELL.search(step.run):
+        return ["/bin/sh", "-c", fill(step.run, values, shlex.quote)]
+    return [fill(word, values) for word in shlex.split(step.run)]
 
 
-def fill(text: str, values: dict[str, Any]) -> str:
+def fill(text: str, values: dict[str, Any], quoted: Callable[[str], str] = str) -> str:
     """`{key}` or `{key.inner}` replaced by its value; braces around anything else stay."""
 
     def one(match: re.Match[str]) -> str:
@@ -292,6 +314,6 @@ def fill(text: str, values: dict[str, Any]) -> str:
             if not isinstance(here, dict) or part not in here:
                 return match.group(0)
             here = here[part]
-        return str(here)
+        return quoted(str(here))
 
     return re.sub(r"\{([A-Za-z_][\w.]*)\}", one, text)

@@ -56,12 +56,13 @@ def compile_check(text: str, default_step: str | None = None) -> Check:
     """The check that a sentence states, with `id` and `text`."""
     words = " ".join(text.split())
     check = _compile(words, default_step)
-    return {"id": check_id(words), "text": words, **check}
+    return {"id": check_id(words, steps_of(check)), "text": words, **check}
 
 
-def check_id(text: str) -> str:
-    """Of the sentence itself: a changed threshold is a new check, so an override or tick never carries over to it."""
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
+def check_id(text: str, steps: list[str]) -> str:
+    """Of the sentence and the steps it means: an override or tick never carries over to a changed threshold, nor to the same
+    words behind another step."""
+    return hashlib.sha256("\n".join([text, *steps]).encode()).hexdigest()[:10]
 
 
 def _compile(words: str, default_step: str | None) -> Check:
