@@ -105,20 +105,28 @@ def _open_console() -> int:
     return without_terminal()
 
 
-def foreseen(error: Exception) -> str | None:
-    """The line for an error that a user can meet; None for a bug, which flies."""
-    from console.errors import UserError
-
-    if isinstance(error, UserError):
-        return str(error)
-    if type(error).__name__ in (
+# By name, so that looking an error up imports nothing heavy.
+_SPOKEN_ERRORS = frozenset(
+    [
         "ConfigError",
         "HostError",
         "LaunchError",
         "UnknownRun",
         "Unreachable",
         "NewerProtocol",
-    ):
+        "RegistryError",
+        "Refused",
+    ]
+)
+
+
+def foreseen(error: Exception) -> str | None:
+    """The line for an error that a user can meet; None for a bug, which flies."""
+    from console.errors import UserError
+
+    if isinstance(error, UserError):
+        return str(error)
+    if type(error).__name__ in _SPOKEN_ERRORS:
         return str(error)
     if isinstance(error, OSError) and error.errno == 28:
         return f"the disk is full ({error.filename or 'writing'}); free some space and try again"

@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS words (
     who TEXT, reason TEXT, at REAL, code TEXT
 );
 CREATE INDEX IF NOT EXISTS words_by_phase ON words (project, phase, preset);
+CREATE TABLE IF NOT EXISTS registered (run_id TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS memory (name TEXT PRIMARY KEY, value TEXT);
 """
 
@@ -159,6 +160,14 @@ class Store:
             body = json.dumps(frozen(evidence))
             self._db.execute("INSERT OR REPLACE INTO evidence VALUES (?, ?)", (row.run_id, body))
         return evidence
+
+    def unregistered(self) -> list[RunRow]:
+        """Runs that have ended and whose models the registry has not been told of."""
+        query = f"SELECT {_COLUMNS} FROM runs WHERE final AND run_id NOT IN (SELECT run_id FROM registered)"
+        return [_row(values) for values in self._db.execute(query)]
+
+    def set_registered(self, run_id: str) -> None:
+        self._db.execute("INSERT OR IGNORE INTO registered VALUES (?)", (run_id,))
 
     # What people have said
 

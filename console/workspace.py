@@ -28,10 +28,12 @@ from console.standing import GateStanding, PhaseStanding, judge_phase
 from console.store import RunRow, Store
 from engine.config.load import nearest
 from engine.config.phase import Phase, Step
+from engine.protocol.events import read_events
 from engine.protocol.layout import Root, RunPaths, default_root
 from engine.protocol.plan import EndPolicy, Plan
 from engine.protocol.spec import RunSpec
 from engine.protocol.status import SUCCEEDED, Status, observe
+from engine.registry import Registry
 from remote.environment import Missing, missing_extra
 from remote.host import Host, HostError
 from remote.local_host import LocalHost
@@ -54,12 +56,14 @@ class Workspace:
         self.project = project
         self.root = Root(default_root()) if root is None else root
         self.store = Store(self.root.path / "console.db")
+        self.registry = Registry(self.root.path / "registry.db")
         self.local = LocalHost(self.root)
         self._trees = TreeReader()
         self._phase_marks = self._marks()
 
     def close(self) -> None:
         self.store.close()
+        self.registry.close()
 
     # Looking
 
@@ -67,8 +71,26 @@ class Workspace:
         return self.project.phases.named(name)
 
     def refresh(self) -> list[str]:
-        """Look at run folders that are new or not final."""
-        return self.store.refresh(self.root)
+        """Look at run folders that are new or not final; models of runs that have ended go to the registry."""
+        changed = self.store.refresh(self.root)
+        for row in self.store.unregistered():
+            self._register_models(row)
+            self.store.set_registered(
+                row.run_id
+            )  # after it: a crash between the two tells the registry again, harmlessly
+        return changed
+
+    def _register_models(self, row: RunRow) -> None:
+        evidence = self.store.evidence(self.root, row)
+        if evidence is None or not evidence.models:
+            return
+        events, offset, more = [], 0, True
+        while more:
+            batch = read_events(self.root.run(row.run_id).events, offset)
+            events += batch.events
+            offset, more = batch.offset, batch.more
+        self.registry.take_events(self.local.spec(row.run_id), events)
+        self.registry.end_run(row.run_id, row.state, row.reason, row.ended)
 
     def reload_if_edited(self) -> None:
         """Read the phase files again when one was edited: a gate mended in the editor is judged at the next look."""

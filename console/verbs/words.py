@@ -132,7 +132,8 @@ def override(p: ArgumentParser) -> None:
 def models(p: ArgumentParser) -> None:
     p.add_argument("action", nargs="?", default="list", help="list, show, compare, promote, verify or handoff")
     p.add_argument("names", nargs="*", metavar="MODEL")
-    p.add_argument("--reason", default="", help="for a promotion against a failed gate")
+    p.add_argument("--to", metavar="PHASE", help="of a hand-off: the phase that goes on with the model")
+    p.add_argument("--reason", default="", help="kept with a promotion")
     _json(p)
 
 
