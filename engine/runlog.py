@@ -62,6 +62,7 @@ class Sink:
         self.waiting.append((time.time(), kind, body))
 
     def _flush_until_closed(self) -> None:
+        self.put("environment", {"python": sys.version.split()[0], "packages": installed_packages()})
         while not self._closed.wait(_FLUSH_S):
             self.flush()
 
@@ -111,6 +112,21 @@ class Sink:
         self.flush()
         if self.wandb is not None and os.getpid() == self._pid:
             self.wandb.finish()
+
+
+def installed_packages() -> dict[str, str]:
+    """Name and version of every installed distribution, read off the folders' names: a millisecond, nothing imported."""
+    found: dict[str, str] = {}
+    for folder in sys.path:
+        try:
+            names = os.listdir(folder or ".")
+        except OSError:
+            continue
+        for name in names:
+            if name.endswith(".dist-info"):
+                package, _, version = name.removesuffix(".dist-info").partition("-")
+                found.setdefault(package.replace("_", "-").lower(), version)
+    return found
 
 
 class WandbSink:

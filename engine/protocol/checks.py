@@ -105,7 +105,13 @@ def _artifact(g: dict[str, Any], default_step: str | None) -> Check:
 
 def _package(g: dict[str, Any], default_step: str | None) -> Check:
     step = _need_step(g, default_step)
-    return {"kind": "package", "name": g["name"].lower(), "step": step, "op": g["op"], "value": g["version"]}
+    return {
+        "kind": "package",
+        "name": g["name"].lower().replace("_", "-"),
+        "step": step,
+        "op": g["op"],
+        "value": g["version"],
+    }
 
 
 def _compare(g: dict[str, Any], default_step: str | None) -> Check:

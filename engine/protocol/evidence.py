@@ -93,7 +93,7 @@ class Evidence:
             if kind == "model":
                 self.models.append(event)
         elif kind == "environment" and isinstance(event.get("packages"), dict):
-            self.packages.update({str(k).lower(): str(v) for k, v in event["packages"].items()})
+            self.packages.update({str(k).lower().replace("_", "-"): str(v) for k, v in event["packages"].items()})
 
     def value(self, what: str, name: str, take: str) -> float | str | None:
         """The number (or word) of a metric or fact; None where there is none."""
