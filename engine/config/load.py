@@ -188,7 +188,9 @@ def check(model: type[M], value: dict[str, Any], where: str) -> M:
     try:
         checked = model.model_validate(value)
     except ValidationError as error:
-        raise ConfigError("\n".join(_said(model, where, e) for e in error.errors())) from None
+        # An unknown key first: most of the time it is why another one is missing.
+        problems = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+        raise ConfigError("\n".join(_said(model, where, e) for e in problems)) from None
     for key, number in _strange(checked.model_dump(), ""):
         raise ConfigError(f"{where}: {key}: {number} is no number to compute with")
     return checked

@@ -251,7 +251,7 @@ class Phases:
 
 def load_phase(path: Path) -> Phase:
     """One phase file; its id must be its file's name."""
-    phase = check(Phase, read_yaml(path), str(path))
+    phase = check(Phase, read_yaml(path), f"configs/phases/{path.name}")
     if phase.phase != path.stem:
         raise ConfigError(f"{path}: `phase: {phase.phase}` must be the file's name, {path.stem}")
     return phase
