@@ -101,8 +101,12 @@ def record_artifacts(spec: RunSpec, events: list[Event]) -> list[dict[str, Any]]
                 recorded[shown]["unique"] = {key: unique_values(path, key) for key in output.unique}
     for shown, event in announced.items():
         path = Path(spec.work) / shown
-        if shown not in recorded and path.exists():
+        if shown in recorded:
+            continue
+        if path.exists():
             recorded[shown] = {**_describe(path, shown, event), "required": False}
+        else:  # announced and taken away again: an announcement alone is no evidence of a file
+            recorded[shown] = {"path": shown, "missing": True, "required": False}
     return [recorded[name] for name in sorted(recorded)]
 
 
