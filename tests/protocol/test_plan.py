@@ -152,7 +152,9 @@ def test_an_unsaved_copy_without_a_cap_holds_the_machine(on_cap: str, outcome: s
     assert next_end_move(end, replace(trying, stage="hold", elapsed_s=3600.0)).do == "hold"
 
 
-@pytest.mark.parametrize(("on_cap", "do"), [("save-then-terminate", "terminate"), ("terminate", "terminate"), ("hold", "hold")])
+@pytest.mark.parametrize(
+    ("on_cap", "do"), [("save-then-terminate", "terminate"), ("terminate", "terminate"), ("hold", "hold")]
+)
 def test_a_hold_ends_at_a_later_cap_unless_it_was_chosen(on_cap: str, do: str) -> None:
     held = Progress(outcome="passed", stage="hold", elapsed_s=3700.0)
     assert next_end_move(replace(SAVES, on_cap=on_cap), held).do == do
@@ -161,6 +163,12 @@ def test_a_hold_ends_at_a_later_cap_unless_it_was_chosen(on_cap: str, do: str) -
 def test_a_hold_without_any_cap_never_ends_by_itself() -> None:
     held = Progress(outcome="passed", stage="hold", elapsed_s=1e9)
     assert next_end_move(replace(SAVES, max_hours=None), held).do == "hold"
+
+
+def test_the_decision_to_end_an_unsaved_machine_stands_while_the_attempts_fail() -> None:
+    failing = Progress(outcome="capped", stage="terminate", stage_s=500.0, elapsed_s=9e9, problem="API is down")
+    assert next_end_move(SAVES, failing).do == "terminate"
+    assert next_end_move(SAVES, replace(failing, terminated=True)).do == "done"
 
 
 def test_saved_is_verified_before_anything_ends() -> None:
