@@ -101,6 +101,17 @@ def read_events(path: Path, offset: int = 0, limit: int = _READ_BYTES) -> Batch:
     return batch
 
 
+def every_event(path: Path) -> list[Event]:
+    """All events of a file as it is now."""
+    found: list[Event] = []
+    offset, more = 0, True
+    while more:
+        batch = read_events(path, offset)
+        found += batch.events
+        offset, more = batch.offset, batch.more
+    return found
+
+
 def parse(data: bytes, start: int = 0) -> Batch:
     """Events of the whole lines in `data`, which lies at `start` in its file."""
     end = data.rfind(b"\n") + 1

@@ -174,5 +174,7 @@ def add_recorded_artifacts(evidence: Evidence, paths: RunPaths) -> None:
     """What the supervisor hashed at the end stands above what the program announced."""
     recorded = read_json(paths.artifacts)
     for about in (recorded or {}).get("artifacts", []):
-        if not about.get("missing"):
+        if about.get("missing"):
+            evidence.artifacts.pop(about["path"], None)
+        else:
             evidence.artifacts[about["path"]] = {**evidence.artifacts.get(about["path"], {}), **about}

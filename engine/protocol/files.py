@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,13 @@ def count_rows(path: Path) -> int | None:
             return len(value) if isinstance(value, list) else None
         if path.suffix == ".npz":
             return _npz_rows(path)
-    except (ValueError, OSError, zipfile.BadZipFile):
+    except (*_UNREADABLE, zipfile.BadZipFile, zlib.error):
         return None
     return None
+
+
+# What a file that is not what its name says can raise in its readers; a count is never worth a run's end.
+_UNREADABLE = (ValueError, OSError, EOFError, SyntaxError, KeyError, TypeError, RuntimeError, MemoryError)
 
 
 def _npz_rows(path: Path) -> int | None:

@@ -122,6 +122,8 @@ class Progress:
     """Of the end: checkpoint, stop, save, verify, terminate, hold, done."""
     stage_s: float = 0.0
     run_alive: bool = False
+    unstoppable: bool = False
+    """The ladder was climbed and more, and something still runs: the rest of the end goes on without waiting for it."""
     checkpointed: bool = False
     saved: bool = False
     verified: bool = False
@@ -162,9 +164,10 @@ def _cap_reason(end: EndPolicy, allowed: float) -> str:
 
 def next_end_move(end: EndPolicy, progress: Progress) -> Move:
     """The next move once the outcome stands: never lose weights, never burn money."""
-    if progress.run_alive:
+    if progress.run_alive and not progress.unstoppable:
         return _quiet_the_run(end, progress)
-    if end.save_to is not None and not progress.verified:
+    # Once it was decided to end the machine unsaved, a failed attempt to end it does not lead back to saving.
+    if end.save_to is not None and not progress.verified and progress.stage not in ("terminate", "done"):
         move = _bring_home(end, progress)
         if move is not None:
             return move

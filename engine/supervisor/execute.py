@@ -12,22 +12,26 @@ import shutil
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from engine.protocol.durable import create_once, read_json, write_json
+from engine.protocol.events import every_event
 from engine.protocol.evidence import Evidence, gather
-from engine.protocol.files import describe
+from engine.protocol.files import describe, shown_path
 from engine.protocol.gates import Case, judge_gate
 from engine.protocol.identity import identify
-from engine.protocol.layout import PlanPaths, Root
-from engine.protocol.plan import Move, Plan, Progress, judged, next_move
+from engine.protocol.layout import PlanPaths, Root, RunPaths
+from engine.protocol.plan import FAILED, Move, Plan, Progress, judged, next_move
 from engine.protocol.spec import RunSpec
-from engine.protocol.status import observe
-from engine.protocol.version import VERSION
+from engine.protocol.status import SUCCEEDED, observe
+from engine.protocol.version import VERSION, NewerProtocol
+from engine.supervisor.finish import matches
 from engine.supervisor.ladder import ask, requests
+from engine.supervisor.ops import LaunchError, end_if_orphaned, prepare, spawn
 
 _TICK_S = 0.2
 _RETRY_S = (
@@ -61,16 +65,25 @@ class Executor:
         self.stage_begun = said.get("stage_begun", 0.0)
         self.verdicts = said.get("verdicts", {})
         if kept is not None:
-            return Progress(**kept)
+            progress = Progress(**kept)
+            for at, item in enumerate(self.plan.items):
+                # Said, and then killed before it was done: launching again is harmless, waiting would be for ever.
+                if item.run is not None and progress.states[at] == "queued":
+                    claimed = self.root.run(item.run.run_id).claim.exists()
+                    progress.states[at] = "queued" if claimed else "waiting"
+            return progress
         n = len(self.plan.items)
         return Progress(states=["waiting"] * n, reasons=[""] * n)
 
     def execute(self) -> Progress:
         """Until nothing is left to do."""
         while True:
-            self._look()
-            move = next_move(self.plan, self.progress)
-            self._do(move)
+            try:
+                self._look()
+                move = next_move(self.plan, self.progress)
+                self._do(move)
+            except Exception as error:  # whatever breaks here, the machine behind the plan must still come to its end
+                move = self._broken(error)
             self._write()
             if move.do == "done":
                 return self.progress
@@ -78,6 +91,17 @@ class Executor:
                 self.sleep(_TICK_S)
             elif move.do in ("save", "verify", "terminate", "hold") and self.progress.problem:
                 self.sleep(_RETRY_S)
+
+    def _broken(self, error: Exception) -> Move:
+        """A fault of ours ends the plan as failed; inside its end it is one more problem to try again."""
+        traceback.print_exc()
+        said = f"the executor broke: {type(error).__name__}: {error}"
+        p = self.progress
+        if not p.outcome:
+            p.outcome, p.reason, p.stage = FAILED, said, ""
+            return Move("finish")
+        p.problem = said
+        return Move("hold")
 
     def _look(self) -> None:
         """Time, requests, and the state of every started run."""
@@ -90,7 +114,11 @@ class Executor:
         p.run_alive = False
         for at, item in enumerate(self.plan.items):
             if item.run is not None and p.states[at] != "waiting" and p.states[at] not in ("succeeded", "failed"):
-                status = observe(self.root.run(item.run.run_id))
+                try:
+                    status = observe(self.root.run(item.run.run_id))
+                except (OSError, NewerProtocol) as error:  # a look that failed tells nothing: unknown is not dead
+                    p.reasons[at], p.run_alive = f"its folder can't be read: {error}", True
+                    continue
                 p.states[at], p.reasons[at] = status.state, status.reason
                 p.run_alive = p.run_alive or status.live
 
@@ -100,11 +128,12 @@ class Executor:
             p.outcome, p.reason, p.stage = move.outcome, move.reason, ""
             return
         if p.outcome and move.do != p.stage:
-            p.stage, self.stage_begun, p.problem = (
-                move.do,
-                self.clock(),
-                p.problem if move.do in ("save", "hold") else "",
-            )
+            if {move.do, p.stage} != {
+                "save",
+                "verify",
+            }:  # one clock for both: a copy that never verifies runs out of time
+                self.stage_begun = self.clock()
+            p.stage, p.problem = move.do, p.problem if move.do in ("save", "hold") else ""
         getattr(self, f"_do_{move.do}")(move)
 
     def _do_run(self, move: Move) -> None:
@@ -113,7 +142,11 @@ class Executor:
         assert item.run is not None
         self.progress.states[move.item] = "queued"
         self._write()  # said before it is done: an executor that dies here finds the run again by its id
-        self.start(item.run)
+        try:
+            self.start(item.run)
+        except (OSError, LaunchError) as error:
+            self.progress.states[move.item] = "failed"
+            self.progress.reasons[move.item] = f"it could not be started: {error}"
 
     def _do_wait(self, move: Move) -> None:
         pass
@@ -148,13 +181,14 @@ class Executor:
 
     def _do_checkpoint(self, move: Move) -> None:
         spec = self._running()
-        if spec is None:
+        if spec is None or observe(self.root.run(spec.run_id)).state == "queued":
+            self.progress.checkpointed = True  # nothing runs that could write one
             return
         paths = self.root.run(spec.run_id)
         marker = paths.requests / f"checkpoint-of-{self.plan.plan_id}"
         paths.requests.mkdir(exist_ok=True)
         create_once(marker, {"kind": "checkpoint", "by": "plan", "why": self.progress.reason, "asked": self.clock()})
-        self.progress.checkpointed = _checkpointed_since(paths.events, self.stage_begun)
+        self.progress.checkpointed = _checkpointed_since(paths, self.stage_begun)
 
     def _do_stop(self, move: Move) -> None:
         spec = self._running()
@@ -164,6 +198,11 @@ class Executor:
             marker = paths.requests / f"stop-of-{self.plan.plan_id}"
             why = f"the plan ends: {self.progress.reason}"
             create_once(marker, {"kind": "stop", "by": "plan", "why": why, "asked": self.clock(), "grace_s": None})
+            end_if_orphaned(self.root, spec.run_id, Path(sys.path[0]))
+            ladder_s = 2 * spec.grace_s + self.plan.end.grace_s
+            if self.progress.stage_s > ladder_s:
+                self.progress.unstoppable = True
+                self.progress.problem = f"{spec.run_id} could not be stopped within {ladder_s:g} s"
 
     def _do_save(self, move: Move) -> None:
         """Copy every required file beside its old place, then rename: an interrupted copy is never taken for whole."""
@@ -177,28 +216,28 @@ class Executor:
     def _do_verify(self, move: Move) -> None:
         """Hash both sides again; one difference sends it back to copying."""
         wrong = []
-        for entry in (read_json(self.paths.saved) or {}).get("files", []):
+        for source, shown in self._required():
+            target = Path(self.plan.end.save_to or "") / shown
             try:
-                if describe(Path(entry["to"]))["sha256"] != describe(Path(entry["from"]))["sha256"]:
-                    wrong.append(entry["to"])
+                if describe(target)["sha256"] != describe(source)["sha256"]:
+                    wrong.append(str(target))
             except OSError as error:
-                wrong.append(f"{entry['to']} ({error.strerror})")
+                wrong.append(f"{target} ({error.strerror})")
         self.progress.verified = not wrong
         self.progress.saved = not wrong
         self.progress.problem = f"the copy differs: {', '.join(wrong)}" if wrong else ""
 
     def _required(self) -> list[tuple[Path, str]]:
         """Required files of the plan's runs, and where they go below the saving folder."""
-        found = []
+        found = {}
         for at, item in enumerate(self.plan.items):
             if item.run is None or self.progress.states[at] == "waiting":
                 continue
-            recorded = read_json(self.root.run(item.run.run_id).artifacts) or {}
-            for about in recorded.get("artifacts", []):
-                if about.get("required") and not about.get("missing"):
-                    shown = f"{self.plan.phase}/{self.plan.variant}/{about['path'].lstrip('/')}"
-                    found.append((Path(item.run.work) / about["path"], shown))
-        return found
+            work = Path(item.run.work)
+            for path in _promised(self.root.run(item.run.run_id), item.run, self.progress.states[at]):
+                shown = f"{self.plan.phase}/{self.plan.variant}/{shown_path(path, str(work)).lstrip('/')}"
+                found[shown] = path
+        return [(path, shown) for shown, path in found.items()]
 
     def _do_hold(self, move: Move) -> None:
         self.progress.saved = False
@@ -248,16 +287,28 @@ def _same(before: Any, now: Any) -> bool:
     return isinstance(before, dict) and {**before, **clocks} == {**now, **clocks}
 
 
-def _checkpointed_since(events: Path, since: float) -> bool:
-    from engine.protocol.events import read_events
+def _promised(paths: RunPaths, spec: RunSpec, state: str) -> list[Path]:
+    """What of a run must not be lost: its required outputs; where it did not succeed, its last checkpoint too."""
+    work = Path(spec.work)
+    recorded = read_json(paths.artifacts)
+    if recorded is not None:
+        entries = recorded.get("artifacts", [])
+        found = [work / a["path"] for a in entries if a.get("required") and not a.get("missing")]
+    else:  # nobody was left to record them: what the patterns name now
+        found = [path for output in spec.outputs if output.required for path in matches(work, output)]
+    if state != SUCCEEDED:
+        checkpoints = [work / str(e.get("path")) for e in every_event(paths.events) if e.get("kind") == "checkpoint"]
+        found += [path for path in checkpoints[-1:] if path.exists()]
+    return found
 
-    offset, more = 0, True
-    while more:
-        batch = read_events(events, offset)
-        if any(e.get("kind") == "checkpoint" and e.get("time", 0) >= since for e in batch.events):
-            return True
-        offset, more = batch.offset, batch.more
-    return False
+
+def _checkpointed_since(paths: RunPaths, since: float) -> bool:
+    """Was one written since, or was it said that nobody there can write one?"""
+    since = since - 0.001  # events carry milliseconds
+    asked = [e for e in every_event(paths.supervisor_events) if e.get("kind") == "checkpoint-asked"]
+    if any(e.get("by") == "plan" and e.get("told") == 0 for e in asked):
+        return True
+    return any(e.get("kind") == "checkpoint" and e.get("time", 0) >= since for e in every_event(paths.events))
 
 
 def _copy(source: Path, target: Path) -> dict[str, str]:
@@ -296,8 +347,6 @@ def execute(root: Root, plan_id: str, tell: Callable[[str], None]) -> None:
 
 def start_run(root: Root, spec: RunSpec) -> None:
     """Write the spec if it is not there, and have a supervisor claim it."""
-    from engine.supervisor.ops import prepare, spawn
-
     prepare(root, replace(spec, created=spec.created or time.time()))
     spawn(root, "start", spec.run_id, Path(sys.path[0]))
 

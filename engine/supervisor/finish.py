@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.protocol.durable import read_json
-from engine.protocol.events import Event, read_events
+from engine.protocol.events import Event, every_event
 from engine.protocol.files import describe, shown_path, unchanged, unique_values
 from engine.protocol.layout import RunPaths
 from engine.protocol.spec import Output, RunSpec
@@ -76,14 +76,8 @@ def decide(
 
 
 def read_all(path: Path) -> list[Event]:
-    """Every event of a file."""
-    found: list[Event] = []
-    offset, more = 0, True
-    while more:
-        batch = read_events(path, offset)
-        found += [e for e in batch.events if e.get("kind") in ("artifact", "model")]
-        offset, more = batch.offset, batch.more
-    return found
+    """Every announcement of a file."""
+    return [e for e in every_event(path) if e.get("kind") in ("artifact", "model")]
 
 
 def record_artifacts(spec: RunSpec, events: list[Event]) -> list[dict[str, Any]]:
@@ -101,8 +95,12 @@ def record_artifacts(spec: RunSpec, events: list[Event]) -> list[dict[str, Any]]
                 recorded[shown]["unique"] = {key: unique_values(path, key) for key in output.unique}
     for shown, event in announced.items():
         path = Path(spec.work) / shown
-        if shown not in recorded and path.exists():
+        if shown in recorded:
+            continue
+        if path.exists():
             recorded[shown] = {**_describe(path, shown, event), "required": False}
+        else:  # announced and taken away again: an announcement alone is no evidence of a file
+            recorded[shown] = {"path": shown, "missing": True, "required": False}
     return [recorded[name] for name in sorted(recorded)]
 
 

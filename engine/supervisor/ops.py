@@ -106,9 +106,14 @@ def stop(root: Root, run_id: str, by: str, why: str, code: Path, grace_s: float 
     if status.final:
         return status
     ask(paths.requests, "stop", by, why, time.time(), grace_s)
-    if not _attended(paths):
-        spawn(root, "end-orphan", run_id, code)
+    end_if_orphaned(root, run_id, code)
     return observe(paths)
+
+
+def end_if_orphaned(root: Root, run_id: str, code: Path) -> None:
+    """Where nobody is left to hear a stop, have somebody climb the ladder."""
+    if not _attended(root.run(run_id)):
+        spawn(root, "end-orphan", run_id, code)
 
 
 def _attended(paths: RunPaths) -> bool:

@@ -52,14 +52,13 @@ def run(
     if os.getppid() != supervisor:  # killed before anybody could know of us: nothing may start unseen
         return
     try:
-        command = start(paths, spec, env, slots)
+        command = start(paths, spec, env, slots, me)
     except OSError as error:
         write_exit(paths, {"code": 127, "error": start_error(spec, error), "ended": time.time()})
         os.write(tell, json.dumps({"error": start_error(spec, error)}).encode() + b"\n")
         return
     message = {**me, "command": identify_or_gone(command.pid)}
     os.write(tell, json.dumps(message).encode() + b"\n")
-    write_started(paths, message)
     write_exit(paths, wait(command.pid))
     for fd in (*slots, tell):
         os.close(fd)
@@ -89,8 +88,11 @@ def identify_or_gone(pid: int) -> dict[str, Any]:
         return {"pid": pid, "start": "ended", "boot": ""}
 
 
-def start(paths: RunPaths, spec: RunSpec, env: dict[str, str], slots: list[int]) -> subprocess.Popen[bytes]:
+def start(
+    paths: RunPaths, spec: RunSpec, env: dict[str, str], slots: list[int], me: dict[str, Any]
+) -> subprocess.Popen[bytes]:
     """Start the command in its own session with its output appended to the log."""
+    shim = os.getpid()
     log = os.open(paths.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     nothing = os.open(os.devnull, os.O_RDONLY)
     try:
@@ -103,14 +105,18 @@ def start(paths: RunPaths, spec: RunSpec, env: dict[str, str], slots: list[int])
             stderr=log,
             start_new_session=True,
             pass_fds=slots,
-            preexec_fn=_as_a_command,
+            preexec_fn=lambda: _as_a_command(paths, me, shim),
         )
     finally:
         os.close(log)
         os.close(nothing)
 
 
-def _as_a_command() -> None:
+def _as_a_command(paths: RunPaths, me: dict[str, Any], shim: int) -> None:
+    """In the child, before it becomes the command: it tells who it is, so that it never runs unknown."""
+    write_started(paths, {**me, "command": identify().to_json()})
+    if os.getppid() != shim:
+        os._exit(126)
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2, signal.SIGPIPE):
         signal.signal(signum, signal.SIG_DFL)
     try:  # when memory runs out the command is to die, not its supervisor

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.protocol.durable import create_once, write_json
+from engine.protocol.durable import create_once, read_json, write_json
 from engine.protocol.events import encode
 from engine.protocol.files import free_bytes
 from engine.protocol.identity import identify
@@ -255,7 +255,8 @@ def _first_word(run: Run, pipe: int) -> dict[str, Any] | None:
         if not piece:
             break
         line += piece
-    word: dict[str, Any] = json.loads(line) if line else {"error": "the shim died before it started the command"}
+    word: dict[str, Any] = json.loads(line) if line else read_json(run.paths.started) or {}
+    word.setdefault("error", "the shim died before it started the command")
     if "command" not in word:
         record(run, "not-started", error=word["error"])
         if not run.paths.exit.exists():
