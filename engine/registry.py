@@ -165,12 +165,18 @@ class Registry:
 
     def _complete_hand_offs(self, model_id: str, phase: str) -> None:
         """The accepted hand-offs to this phase of which this model was made now know their target."""
-        for parent in self._ancestors(self._by_id(model_id), 1):
-            if parent.model is not None:
+        waiting = self._file.run(
+            "SELECT handoff_id, source_model_id FROM phase_handoffs"
+            " WHERE target_model_id IS NULL AND target_phase = ? AND validation_status = 'accepted'",
+            (phase,),
+        ).fetchall()
+        if not waiting:
+            return
+        made_of = {a.model.model_id for a in self._ancestors(self._by_id(model_id), 1) if a.model is not None}
+        for handoff_id, source in waiting:
+            if source in made_of:
                 self._file.run(
-                    "UPDATE phase_handoffs SET target_model_id = ? WHERE target_model_id IS NULL AND target_phase = ?"
-                    " AND source_model_id = ? AND validation_status = 'accepted'",
-                    (model_id, phase, parent.model.model_id),
+                    "UPDATE phase_handoffs SET target_model_id = ? WHERE handoff_id = ?", (model_id, handoff_id)
                 )
 
     # Asking
@@ -204,9 +210,17 @@ class Registry:
 
     def children(self, word: str) -> list[Model]:
         """The models that name this one as a parent."""
-        mine = self.model(word).model_id
-        candidates = [m for m in self.models() if m.model_id != mine]
-        return [m for m in candidates if any(a.model and a.model.model_id == mine for a in self._parents(m, 1))]
+        mine = self.model(word)
+        rows = self._file.run(
+            f"{_MODEL} WHERE m.model_id != ?1 AND m.model_id IN (SELECT model_id FROM model_parents WHERE said IN (?1, ?2, ?3))"
+            " ORDER BY m.created_at, m.model_id",
+            (mine.model_id, mine.sha256, mine.name),
+        )
+        # a name may mean a newer model than this one, so the child is asked whom it means
+        return [m for m in map(model_of, rows.fetchall()) if self._names(m, mine.model_id)]
+
+    def _names(self, child: Model, parent_id: str) -> bool:
+        return any(a.model is not None and a.model.model_id == parent_id for a in self._parents(child, 1))
 
     def _by_id(self, model_id: str) -> Model:
         return model_of(self._file.one(f"{_MODEL} WHERE m.model_id = ?", model_id))
