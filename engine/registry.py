@@ -45,7 +45,8 @@ from engine.registry_model import (
 
 _MODEL = """
 SELECT m.model_id, m.session_id, m.phase_name, m.model_name, m.model_path, m.parameters, m.created_at, m.metadata_json,
-       m.tags, m.step, m.model_type, m.size_bytes, m.sha256, s.status, s.reason, s.preset, s.seed, s.config_hash, s.measured_json
+       m.tags, m.step, m.model_type, m.size_bytes, m.sha256, s.status, s.reason, s.preset, s.seed, s.config_hash, s.measured_json,
+       s.variant
 FROM models m JOIN sessions s ON s.session_id = m.session_id
 """
 
@@ -121,6 +122,7 @@ class Registry:
             "current_phase": spec.phase,
             "step": spec.step,
             "preset": spec.preset,
+            "variant": spec.variant,
             "seed": spec.seed,
             "host": spec.host,
             "plan": spec.plan,
@@ -203,6 +205,14 @@ class Registry:
             raise RegistryError(f"there is no model {word!r}. Type: fractal-console models")
         shown = "\n".join(f"  {m.model_id}" for m in found[:10])
         raise RegistryError(f"{word!r} may be any of {len(found)} models; say which:\n{shown}")
+
+    def config(self, word: str) -> dict[str, Any]:
+        """The resolved config of the run that made a model; empty for one registered by hand."""
+        row = self._file.one(
+            "SELECT pipeline_config_json FROM sessions WHERE session_id = ?", self.model(word).session_id
+        )
+        config: dict[str, Any] = json.loads(row[0])
+        return config
 
     def lineage(self, word: str) -> list[Ancestor]:
         """Where a model came from: parents, their parents and so on, nearest first."""
