@@ -37,7 +37,6 @@ from engine.registry_model import (
     RegistryError,
     Verification,
     hand_off_of,
-    means,
     model_of,
     unfit,
     verify_file,
@@ -198,7 +197,12 @@ class Registry:
         exact = self._file.run(f"{_MODEL} WHERE m.model_id = ?", (word,)).fetchone()
         if exact:
             return model_of(exact)
-        found = [m for m in self.models() if means(word, m)]
+        begins = (
+            "m.model_name = ?1 OR substr(m.model_id, 1, length(?1)) = ?1"
+            " OR (length(?1) >= 6 AND substr(m.sha256, 1, length(?1)) = ?1)"
+        )
+        rows = self._file.run(f"{_MODEL} WHERE {begins} ORDER BY m.created_at DESC", (word,))
+        found = [model_of(row) for row in rows]
         if len(found) == 1:
             return found[0]
         if not found:

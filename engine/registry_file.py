@@ -59,6 +59,7 @@ CREATE INDEX handoffs_by_target ON phase_handoffs (target_phase);
 _SCRIPTS = (
     _SCHEMA,
     "ALTER TABLE sessions ADD COLUMN variant TEXT",
+    "CREATE INDEX models_by_name ON models (model_name); CREATE INDEX parents_by_said ON model_parents (said)",
 )
 
 

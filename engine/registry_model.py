@@ -172,11 +172,6 @@ def numbers_of(value: dict[str, Any], prefix: str = "") -> dict[str, float]:
     return found
 
 
-def means(word: str, model: Model) -> bool:
-    by_hash = len(word) >= 6 and (model.sha256 or "").startswith(word)
-    return model.name == word or model.model_id.startswith(word) or by_hash
-
-
 def model_of(row: Sequence[Any]) -> Model:
     (model_id, session, phase, name, path, parameters, created, metadata, tags, step, model_type, size, sha256) = row[
         :13
