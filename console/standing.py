@@ -157,11 +157,18 @@ def _blocked(
     return None
 
 
+def asked_gates(steps: Sequence[StepStanding], gates: Sequence[GateStanding]) -> list[GateStanding]:
+    """The gates that a phase must pass: all but those behind optional steps that nobody ran."""
+    idle = {s.step.step for s in steps if s.step.optional and s.run is None}
+    return [g for g in gates if not set(g.gate.after) <= idle]
+
+
 def _phase_state(steps: Sequence[StepStanding], gates: Sequence[GateStanding]) -> str:
     """One word for the list of phases."""
     if any(s.run is not None and not s.run.final and s.state != "lost" for s in steps):
         return "running"
     asked = [s for s in steps if not s.step.optional]
+    gates = asked_gates(steps, gates)
     if gates and all(open_gate(g.state) for g in gates) and all(s.state == SUCCEEDED for s in asked):
         return "passed"
     if any(g.state == "failed" for g in gates) or any(s.state in ("failed", "lost") for s in asked):

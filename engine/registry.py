@@ -37,7 +37,6 @@ from engine.registry_model import (
     RegistryError,
     Verification,
     hand_off_of,
-    means,
     model_of,
     unfit,
     verify_file,
@@ -45,7 +44,8 @@ from engine.registry_model import (
 
 _MODEL = """
 SELECT m.model_id, m.session_id, m.phase_name, m.model_name, m.model_path, m.parameters, m.created_at, m.metadata_json,
-       m.tags, m.step, m.model_type, m.size_bytes, m.sha256, s.status, s.reason, s.preset, s.seed, s.config_hash, s.measured_json
+       m.tags, m.step, m.model_type, m.size_bytes, m.sha256, s.status, s.reason, s.preset, s.seed, s.config_hash, s.measured_json,
+       s.variant
 FROM models m JOIN sessions s ON s.session_id = m.session_id
 """
 
@@ -121,6 +121,7 @@ class Registry:
             "current_phase": spec.phase,
             "step": spec.step,
             "preset": spec.preset,
+            "variant": spec.variant,
             "seed": spec.seed,
             "host": spec.host,
             "plan": spec.plan,
@@ -165,12 +166,18 @@ class Registry:
 
     def _complete_hand_offs(self, model_id: str, phase: str) -> None:
         """The accepted hand-offs to this phase of which this model was made now know their target."""
-        for parent in self._ancestors(self._by_id(model_id), 1):
-            if parent.model is not None:
+        waiting = self._file.run(
+            "SELECT handoff_id, source_model_id FROM phase_handoffs"
+            " WHERE target_model_id IS NULL AND target_phase = ? AND validation_status = 'accepted'",
+            (phase,),
+        ).fetchall()
+        if not waiting:
+            return
+        made_of = {a.model.model_id for a in self._ancestors(self._by_id(model_id), 1) if a.model is not None}
+        for handoff_id, source in waiting:
+            if source in made_of:
                 self._file.run(
-                    "UPDATE phase_handoffs SET target_model_id = ? WHERE target_model_id IS NULL AND target_phase = ?"
-                    " AND source_model_id = ? AND validation_status = 'accepted'",
-                    (model_id, phase, parent.model.model_id),
+                    "UPDATE phase_handoffs SET target_model_id = ? WHERE handoff_id = ?", (model_id, handoff_id)
                 )
 
     # Asking
@@ -190,7 +197,12 @@ class Registry:
         exact = self._file.run(f"{_MODEL} WHERE m.model_id = ?", (word,)).fetchone()
         if exact:
             return model_of(exact)
-        found = [m for m in self.models() if means(word, m)]
+        begins = (
+            "m.model_name = ?1 OR substr(m.model_id, 1, length(?1)) = ?1"
+            " OR (length(?1) >= 6 AND substr(m.sha256, 1, length(?1)) = ?1)"
+        )
+        rows = self._file.run(f"{_MODEL} WHERE {begins} ORDER BY m.created_at DESC", (word,))
+        found = [model_of(row) for row in rows]
         if len(found) == 1:
             return found[0]
         if not found:
@@ -198,15 +210,31 @@ class Registry:
         shown = "\n".join(f"  {m.model_id}" for m in found[:10])
         raise RegistryError(f"{word!r} may be any of {len(found)} models; say which:\n{shown}")
 
+    def config(self, word: str) -> dict[str, Any]:
+        """The resolved config of the run that made a model; empty for one registered by hand."""
+        row = self._file.one(
+            "SELECT pipeline_config_json FROM sessions WHERE session_id = ?", self.model(word).session_id
+        )
+        config: dict[str, Any] = json.loads(row[0])
+        return config
+
     def lineage(self, word: str) -> list[Ancestor]:
         """Where a model came from: parents, their parents and so on, nearest first."""
         return self._ancestors(self.model(word), 1)
 
     def children(self, word: str) -> list[Model]:
         """The models that name this one as a parent."""
-        mine = self.model(word).model_id
-        candidates = [m for m in self.models() if m.model_id != mine]
-        return [m for m in candidates if any(a.model and a.model.model_id == mine for a in self._parents(m, 1))]
+        mine = self.model(word)
+        rows = self._file.run(
+            f"{_MODEL} WHERE m.model_id != ?1 AND m.model_id IN (SELECT model_id FROM model_parents WHERE said IN (?1, ?2, ?3))"
+            " ORDER BY m.created_at, m.model_id",
+            (mine.model_id, mine.sha256, mine.name),
+        )
+        # a name may mean a newer model than this one, so the child is asked whom it means
+        return [m for m in map(model_of, rows.fetchall()) if self._names(m, mine.model_id)]
+
+    def _names(self, child: Model, parent_id: str) -> bool:
+        return any(a.model is not None and a.model.model_id == parent_id for a in self._parents(child, 1))
 
     def _by_id(self, model_id: str) -> Model:
         return model_of(self._file.one(f"{_MODEL} WHERE m.model_id = ?", model_id))

@@ -16,9 +16,6 @@ from typing import Any
 
 from engine.registry_model import RegistryError
 
-# 1: first. A column that is added needs no bump; a column that changes its meaning does.
-_VERSION = 1
-
 # Another writer holds the file for milliseconds; half a minute means that something is wrong with it.
 _BUSY_S = 30.0
 
@@ -58,6 +55,13 @@ CREATE TABLE phase_handoffs (
 CREATE INDEX handoffs_by_target ON phase_handoffs (target_phase);
 """
 
+# Each script brings a file of the version before to the next; the file's version is how many it has seen. Only ever append.
+_SCRIPTS = (
+    _SCHEMA,
+    "ALTER TABLE sessions ADD COLUMN variant TEXT",
+    "CREATE INDEX models_by_name ON models (model_name); CREATE INDEX parents_by_said ON model_parents (said)",
+)
+
 
 class RegistryFile:
     """One thread's connection."""
@@ -82,13 +86,13 @@ class RegistryFile:
             _patiently(lambda: self._db.execute("PRAGMA journal_mode=WAL"))
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.execute("PRAGMA foreign_keys=ON")
-        if self._version() == 0:
-            with self.writing():
-                if self._version() == 0:  # still: another process may have made the tables while this one waited
-                    for statement in _SCHEMA.split(";"):
+        if self._version() < len(_SCRIPTS):
+            with self.writing():  # the version is asked again: another process may have been here while this one waited
+                for script in _SCRIPTS[self._version() :]:
+                    for statement in script.split(";"):
                         self._db.execute(statement)
-                    self._db.execute(f"PRAGMA user_version={_VERSION}")
-        if self._version() > _VERSION:
+                self._db.execute(f"PRAGMA user_version={max(self._version(), len(_SCRIPTS))}")
+        if self._version() > len(_SCRIPTS):
             raise RegistryError(f"{path} is of a newer fractal-console (registry {self._version()}): update this one")
 
     def _version(self) -> int:

@@ -48,6 +48,8 @@ class Model:
     """How that run ended; empty where that is not known."""
     run_reason: str
     preset: str
+    variant: str
+    """The preset and the overrides that differ from it, as the run's work folder is named."""
     seed: int | None
     config_hash: str
     measured: dict[str, float]
@@ -170,19 +172,25 @@ def numbers_of(value: dict[str, Any], prefix: str = "") -> dict[str, float]:
     return found
 
 
-def means(word: str, model: Model) -> bool:
-    by_hash = len(word) >= 6 and (model.sha256 or "").startswith(word)
-    return model.name == word or model.model_id.startswith(word) or by_hash
-
-
 def model_of(row: Sequence[Any]) -> Model:
     (model_id, session, phase, name, path, parameters, created, metadata, tags, step, model_type, size, sha256) = row[
         :13
     ]
-    (state, reason, preset, seed, config_hash, measured) = row[13:]
+    (state, reason, preset, seed, config_hash, measured, variant) = row[13:]
     return Model(
         *(model_id, session, phase, name, path, parameters, created, json.loads(metadata), tags.split(), step or ""),
-        *(model_type, size, sha256, state, reason, preset or "", seed, config_hash or "", json.loads(measured)),
+        *(
+            model_type,
+            size,
+            sha256,
+            state,
+            reason,
+            preset or "",
+            variant or "",
+            seed,
+            config_hash or "",
+            json.loads(measured),
+        ),
     )
 
 

@@ -281,6 +281,24 @@ def test_a_hand_off_without_its_parent_is_refused_and_kept(registry: Registry, t
     assert kept.validation["problems"] == ["its parent phase2-champion is not in the registry"]
 
 
+def test_a_registry_of_the_first_version_goes_on_with_its_models(tmp_path: Path) -> None:
+    from engine.registry_file import _SCHEMA
+
+    with sqlite3.connect(tmp_path / "registry.db") as file:
+        file.executescript(_SCHEMA + "PRAGMA user_version=1;")
+        file.execute("INSERT INTO sessions (session_id) VALUES ('old')")
+        file.execute(
+            "INSERT INTO models (model_id, session_id, phase_name, model_name, model_path, created_at)"
+            " VALUES ('phase3_old_old', 'old', 'phase3', 'old', '/m.pt', 1.0)"
+        )
+    file.close()
+    registry = Registry(tmp_path / "registry.db")
+    assert registry.model("old").variant == ""
+    registry.take_events(a_run(tmp_path), [a_model_event(a_file(tmp_path))])
+    assert registry.model("baked").variant == "cpu"
+    registry.close()
+
+
 def test_a_newer_registry_is_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "registry.db") as file:
         file.execute("PRAGMA user_version=99")

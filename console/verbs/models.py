@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from console.errors import UserError
 from console.model_verbs import ACTIONS
 from console.specs import whoami
+from console.standing import asked_gates
 from console.verbs.common import print_json, workspace
 from console.words import table
 from console.workspace import Workspace
@@ -42,12 +44,34 @@ def models(arguments: argparse.Namespace) -> int:
     return shown.code
 
 
-def _findings(space: Workspace, model: str) -> list[GateFinding]:
-    """How the gates of the model's phase stand now, at the preset that made it."""
-    about = space.registry.model(model)
-    if about.phase not in space.project.phases.phases:
+def _findings(space: Workspace, word: str) -> list[GateFinding]:
+    """How the gates of the model's phase stand now, at the preset and overrides that made it."""
+    model = space.registry.model(word)
+    if model.phase not in space.project.phases.phases:
         return []
-    phase = space.phase(about.phase)
-    standing = space.standing(phase, space.choose(phase, about.preset or None), space.tree())
+    phase = space.phase(model.phase)
+    resolved = space.choose(phase, model.preset or None)
+    if model.variant not in ("", model.preset):
+        resolved = space.choose(phase, model.preset, differing(resolved.config, space.registry.config(model.model_id)))
+    standing = space.standing(phase, resolved, space.tree())
     shut = {g.gate.gate: next((v.because for v in g.verdicts if v.state == g.state), "") for g in standing.gates}
-    return [GateFinding(g.gate.gate, g.state, shut[g.gate.gate]) for g in standing.gates]
+    asked = asked_gates(standing.steps, standing.gates)
+    findings = [GateFinding(g.gate.gate, g.state, shut[g.gate.gate]) for g in asked]
+    judged = next((s.run.run_id for s in standing.steps if s.step.step == model.step and s.run is not None), None)
+    if findings and judged != model.session_id:
+        because = f"the gates judge {judged or 'no run'} of step {model.step}, this model is of {model.session_id}"
+        findings.append(GateFinding("its own run", "failed", because))
+    return findings
+
+
+def differing(base: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
+    """The overrides that lead from one resolved config to another."""
+    found: dict[str, Any] = {}
+    for key, value in made.items():
+        below = base.get(key)
+        if isinstance(value, dict) and isinstance(below, dict):
+            if inner := differing(below, value):
+                found[key] = inner
+        elif key not in base or below != value:
+            found[key] = value
+    return found
