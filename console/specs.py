@@ -142,6 +142,13 @@ def missing_code(step: Step, folder: Path) -> str | None:
     return script if script and not Path(script).is_absolute() and not (folder / script).exists() else None
 
 
+def work_folder(root: Root, project: Project, phase: Phase, resolved: Resolved) -> Path:
+    """Where a step's outputs are: the project itself for a command that runs (and so writes) there."""
+    if phase.runs_in == "project":
+        return project.folder
+    return root.work(project.name, phase.phase, resolved.variant)
+
+
 def build_run(
     project: Project,
     phase: Phase,
@@ -152,7 +159,7 @@ def build_run(
     plan: str | None = None,
 ) -> RunSpec:
     """The run, ready to be launched."""
-    work = place.root.work(project.name, phase.phase, resolved.variant)
+    work = work_folder(place.root, project, phase, resolved)
     values = {**resolved.config, "work": str(work), "preset": resolved.preset, "seed": resolved.seed or 0}
     return RunSpec(
         run_id=new_id(_short(phase.phase), step.step),

@@ -184,10 +184,17 @@ class Workspace:
     def _bin(self) -> Path:
         return self.project.bin or Path(sys.executable).parent
 
-    def place(self, host: Host, tree: Tree) -> Placement:
-        """Lay the tree on the host and say where."""
+    def place(self, host: Host, tree: Tree, phase: Phase) -> Placement:
+        """Lay the tree on the host, unless the phase runs in the project itself, and say where."""
         prefix = [str(self._bin())] if self.project.bin or self._is_own_project() else []
-        return Placement(host.name, Root(Path(host.root_path())), host.put_tree(tree), prefix)
+        if phase.runs_in == "snapshot":
+            return Placement(host.name, Root(Path(host.root_path())), host.put_tree(tree), prefix)
+        if host.name != self.local.name:
+            raise UserError(
+                f"{phase.phase} runs in {self.project.folder}, which only this machine has. "
+                f"To run it on {host.name}, write `runs_in: snapshot` in configs/phases/{phase.phase}.yaml"
+            )
+        return Placement(host.name, Root(Path(host.root_path())), str(self.project.folder), prefix)
 
     def _is_own_project(self) -> bool:
         """Is the project this very checkout, so that its environment is the one we run in?"""
@@ -198,7 +205,7 @@ class Workspace:
         tree = self.tree()
         self._may_start(choice, step, tree, force)
         host = self.host(choice.host)
-        spec = build_run(self.project, choice.phase, step, choice.resolved, tree, self.place(host, tree))
+        spec = build_run(self.project, choice.phase, step, choice.resolved, tree, self.place(host, tree, choice.phase))
         spec_status = self._launched(host, spec)
         self.store.put_run(spec, spec_status)
         return spec, spec_status
@@ -241,7 +248,7 @@ class Workspace:
         key = (self.project.name, phase.phase, resolved.preset)
         ticks, overrides = self.store.words("tick", *key), self.store.words("override", *key)
         earlier = {s.step.step: s.run.run_id for s in standing.steps if s.run is not None and s.state == SUCCEEDED}
-        place = self.place(host, tree)
+        place = self.place(host, tree, phase)
         plan = build_plan(self.project, phase, resolved, steps, tree, place, end, earlier, ticks, overrides)
         waiting = [c["text"] for i in plan.items for c in i.checks if c["kind"] == "manual" and c["id"] not in ticks]
         if waiting and not stop_at_manual:

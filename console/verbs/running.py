@@ -7,6 +7,7 @@ import sys
 
 from console.errors import UserError
 from console.follow import follow_plan, follow_run
+from console.specs import work_folder
 from console.verbs.common import chosen, print_json, workspace
 from console.verbs.looking import find_plan
 from console.words import coloured, duration, shown_state, table, usd
@@ -80,7 +81,7 @@ def _dry_run(space: Workspace, choice: Choice, steps: list[Step]) -> int:
 
     tree = space.tree()
     values = {**choice.resolved.config, "preset": choice.resolved.preset, "seed": choice.resolved.seed or 0}
-    work = space.root.work(space.project.name, choice.phase.phase, choice.resolved.variant)
+    work = work_folder(space.root, space.project, choice.phase, choice.resolved)
     print(f"would run on {choice.host}, in {work}:")
     print(table([[f"  {s.step}", " ".join(command_of(s, {**values, "work": str(work)}))] for s in steps]))
     git = tree.git.get("commit", "no git")[:10] + (" with changes" if tree.git.get("dirty") else "")

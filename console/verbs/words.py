@@ -140,12 +140,15 @@ def models(p: ArgumentParser) -> None:
 def init(p: ArgumentParser) -> None:
     p.add_argument("--command", metavar="CMD", help="such as: python train.py")
     p.add_argument("--name", help="the phase's id (train)")
-    p.add_argument("--log", metavar="FILE", help="a log of an earlier run, to find metrics in")
+    p.add_argument(
+        "--log", metavar="FILE", help="a log of an earlier run, to find metrics in; `last` is the last run's"
+    )
     p.add_argument(
         "--check", metavar="CHECK", action="append", default=[], help="a line of the gate, such as: metric loss < 0.5"
     )
     p.add_argument("--output", metavar="FILE", action="append", default=[], help="a file that the command makes")
     p.add_argument("--run", action="store_true", help="start it at once")
+    p.add_argument("--detach", action="store_true", help="with --run: return at once, it goes on by itself")
     p.add_argument("--replace", action="store_true", help="write over a phase file of that name")
 
 

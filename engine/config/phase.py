@@ -156,7 +156,8 @@ class Phase(BaseModel):
     environment: str | None = None
     """The extra of pyproject.toml that its steps need, such as `engine`; None for a command of the user's own."""
     runs_in: str = Field(default="snapshot", pattern="^(snapshot|project)$")
-    """`snapshot`: an immutable copy of the source (a later edit can't change a running run). `project`: the folder itself."""
+    """`snapshot`: an immutable copy of the source (a later edit can't change a running run). `project`: the folder itself,
+    which is then the work folder too: outputs are looked for where the command leaves them."""
     code: list[str] = []
     """What its steps depend on (globs or folders); by default everything but docs, tests and configs."""
     reference: list[Reference] = []
