@@ -370,6 +370,7 @@ def _draw_curves(
     glyphs, inks = canvas.glyphs[area], canvas.inks[area]
     lines = np.zeros(glyphs.shape, np.uint8)
     line_inks = np.zeros(inks.shape, np.int16)
+    drawn: list[Dots] = []
     for index, (trace, part) in enumerate(zip(traces, windows, strict=True)):
         raw = braille(curve_dots(trace.columns.raw, part, y, frame.rows * 4))
         line = raw
@@ -378,12 +379,13 @@ def _draw_curves(
             _draw_band(glyphs, inks, raw, trace_ink(index, FAINT))
             line = braille(curve_dots(smoothed, part, y, frame.rows * 4))
         lines |= line
-        line_inks[line > 0] = trace_ink(index, LINE)
+        drawn.append(line > 0)
+        line_inks[drawn[-1]] = trace_ink(index, LINE)
     covered = lines > 0
     glyphs[covered] = lines[covered].astype("<u4") + BRAILLE_BLANK
     inks[covered] = line_inks[covered]
     if view.plain and len(traces) > 1:
-        _draw_marks(glyphs, inks, traces)
+        _draw_marks(glyphs, inks, traces, drawn)
 
 
 def _draw_band(glyphs: Floats, inks: Floats, raw: Floats, ink: int) -> None:
@@ -393,12 +395,12 @@ def _draw_band(glyphs: Floats, inks: Floats, raw: Floats, ink: int) -> None:
     inks[seen] = ink
 
 
-def _draw_marks(glyphs: Floats, inks: Floats, traces: list[Trace]) -> None:
-    """Each curve's mark every few cells, offset per curve so that they don't meet."""
+def _draw_marks(glyphs: Floats, inks: Floats, traces: list[Trace], drawn: list[Dots]) -> None:
+    """Each curve's mark every few cells, offset per curve so that they don't meet; also where another covers it."""
     for index, trace in enumerate(traces):
         offset = (MARK_EVERY * index) // len(traces)
         for column in range(offset, glyphs.shape[1], MARK_EVERY):
-            rows = np.flatnonzero(inks[:, column] == trace_ink(index, LINE))
+            rows = np.flatnonzero(drawn[index][:, column])
             if len(rows):
                 glyphs[rows[len(rows) // 2], column] = ord(trace.mark)
                 inks[rows[len(rows) // 2], column] = trace_ink(index, MARK)

@@ -41,13 +41,18 @@ def rows(picture: Picture) -> list[str]:
 FALLING = [2.0 * 0.99**at for at in range(300)]
 
 
-def test_title_legend_axes_and_their_name_are_there() -> None:
+def test_title_legend_and_axes_are_there() -> None:
     text = rows(draw([trace("train", FALLING), trace("eval", FALLING, mark="▲")], View(80, 16, "loss")))
     assert text[0].startswith("loss")
     assert "● train 0.09907" in text[0]
     assert "▲ eval" in text[0]
-    assert text[-1].split() == ["0", "50", "100", "150", "200", "250", "300", "step"]
+    assert text[-1].split() == ["0", "50", "100", "150", "200", "250", "300"]
     assert any(row.startswith(" 2.0 ┤") for row in text)
+
+
+def test_the_x_axis_says_what_it_counts_where_there_is_room() -> None:
+    view = View(80, 16, "loss", x=Domain(0, 340))
+    assert rows(draw([trace("train", FALLING)], view))[-1].endswith("step")
 
 
 def test_gaps_are_counted_in_words_and_crossed_under_their_columns() -> None:
