@@ -47,7 +47,7 @@ def test_title_legend_and_axes_are_there() -> None:
     assert "● train 0.09907" in text[0]
     assert "▲ eval" in text[0]
     assert text[-1].split() == ["0", "50", "100", "150", "200", "250", "300"]
-    assert any(row.startswith(" 2.0 ┤") for row in text)
+    assert any(row.startswith("2.0 ┤") for row in text)
 
 
 def test_the_x_axis_says_what_it_counts_where_there_is_room() -> None:
