@@ -62,7 +62,7 @@ def _steady_log(low: float, high: float) -> Domain:
     if top - bottom < 1e-9:
         return Domain(math.floor(bottom), math.floor(bottom) + 1, log=True)
     step = 1.0 if top - bottom > 2 else nice_step((top - bottom) / 4) / 2
-    return Domain(math.floor(bottom / step + 1e-9) * step, math.ceil(top / step - 1e-9) * step, log=True)
+    return Domain(math.floor(bottom / step + 1e-6) * step, math.ceil(top / step - 1e-6) * step, log=True)
 
 
 def nice_step(rough: float) -> float:

@@ -131,12 +131,13 @@ def safe(text: str, column: int = 0) -> str:
         return text
     text = (" " * (column % 8) + text).expandtabs(8)[column % 8 :]
     text = ODD.sub("·", text)
-    return "".join(glyph for glyph in text if glyph.isprintable() or not _invisible(glyph))
+    return "".join(glyph if glyph.isprintable() else _space(glyph) for glyph in text)
 
 
 @lru_cache(1024)
-def _invisible(glyph: str) -> bool:
-    return unicodedata.category(glyph) in ("Cf", "Zl", "Zp", "Cs", "Cc", "Co", "Cn")
+def _space(glyph: str) -> str:
+    """A space of any width is a space; anything else that cannot be printed is nothing."""
+    return " " if unicodedata.category(glyph) == "Zs" else ""
 
 
 NAMES = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")

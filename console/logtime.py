@@ -88,7 +88,7 @@ def _first_keyed(
 ) -> tuple[int, float, int] | None:
     """The first line from a byte on that has a key: where it begins, its key, where the next line begins."""
     at = start
-    data = file.read(max(0, at - 1), min(stop, at + PROBE))
+    data = file.read(max(0, at - 1), at + PROBE)
     if at:
         cut = data.find(b"\n") + 1
         if not cut:

@@ -7,7 +7,7 @@ chart that shrinks loses its furniture before its curve: first legend rows, then
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -35,6 +35,9 @@ LINE, FAINT, MARK, NAME = range(4)
 BRAILLE_BLANK = 0x2800
 CHECKER = 0x2895
 """Every other dot: a band drawn through it stays fainter than a line, also without colour."""
+GATE_LINE = "╌"
+SMOOTHED_FROM = 100
+"""Points below which a series is shown as it is: each of a few evaluations is news, not noise."""
 MARK_EVERY = 14
 """Cells between the marks that tell curves apart without colour."""
 
@@ -165,11 +168,13 @@ class Entry:
     mark: str
     name: str
     value: str
+    raw: str
+    """The value itself where `value` is a smoothed one."""
     gaps: str
 
     @property
     def words(self) -> str:
-        return " ".join(part for part in (self.mark, self.name, self.value, self.gaps) if part)
+        return " ".join(part for part in (self.mark, self.name, self.value, self.raw, self.gaps) if part)
 
     @property
     def width(self) -> int:
@@ -181,18 +186,25 @@ def _legend(traces: list[Trace], view: View, x: Domain) -> list[Entry]:
     for index, trace in enumerate(traces):
         name = "" if len(traces) == 1 and trace.name == view.title else trace.name
         gaps = f"{trace.columns.bad_count} NaN" if trace.columns.bad_count else ""
-        entries.append(Entry(index, trace.mark, name, _value_words(trace, view, x), gaps))
+        value, raw = _value_words(trace, view, x)
+        entries.append(Entry(index, trace.mark, name, value, raw, gaps))
     return entries
 
 
-def _value_words(trace: Trace, view: View, x: Domain) -> str:
+def _value_words(trace: Trace, view: View, x: Domain) -> tuple[str, str]:
     index = len(trace.x) - 1 if view.cursor is None else nearest(trace, view.cursor, x.span / max(1, view.width))
     if index is None or index < 0:
-        return "–"
+        return "–", ""
     raw = axes.reading(float(trace.columns.raw.values.view[index]))
-    if view.smoothing is None:
-        return raw
-    return f"{axes.reading(float(trace.columns.smooth(view.smoothing).values.view[index]))} ({raw})"
+    curve = _smoothed(trace, view)
+    return (raw, "") if curve is None else (axes.reading(float(curve.values.view[index])), f"({raw})")
+
+
+def _smoothed(trace: Trace, view: View) -> Curve | None:
+    """The smoothed curve where one is asked for and there are enough points to smooth."""
+    if view.smoothing is None or len(trace.x) < SMOOTHED_FROM:
+        return None
+    return trace.columns.smooth(view.smoothing)
 
 
 def nearest(trace: Trace, x: float, slack: float) -> int | None:
@@ -206,41 +218,64 @@ def nearest(trace: Trace, x: float, slack: float) -> int | None:
 
 
 def _header(canvas: Canvas, view: View, legend: list[Entry]) -> int:
-    """Title and legend on one row where they fit, else the legend on rows below; gives the rows used."""
+    """Title on the left, legend on the right and, where it does not fit, on rows below; gives the rows used."""
     if view.height < 3:
         return 0
-    title = one_per_cell(view.title)
-    room = view.width - (len(title) + 2 if title else 0)
-    needed = sum(entry.width + 2 for entry in legend) - 2
-    canvas.put(0, 0, view.title, TITLE)
-    if needed <= room:
-        _put_entries(canvas, 0, view.width - max(needed, 0), legend)
-        return 1
-    most = max(0, min(3, view.height // 5)) if title else max(1, min(3, view.height // 5))
-    rows = _wrap(legend, view.width, most) if most else []
-    first = 1 if title else 0
-    if not rows:
-        _put_entries(canvas, 0, len(title) + 2, legend)
-        return 1
-    for offset, row in enumerate(rows):
-        end = _put_entries(canvas, first + offset, 0, row)
-        left_out = len(legend) - sum(len(row) for row in rows)
-        if offset == len(rows) - 1 and left_out:
-            canvas.put(first + offset, min(end + 2, view.width - 9), f"+{left_out} more", LABEL)
-    return first + len(rows)
+    after_title = canvas.put(0, 0, view.title, TITLE)
+    if legend and _widths(legend) > view.width - after_title - 2:
+        legend = [replace(entry, raw="") for entry in legend]
+    rows = _wrap(legend, view.width - after_title - 2, view.width, most=1 + min(3, view.height // 7))
+    for row, entries in enumerate(rows):
+        start = view.width - _widths(entries) if row == 0 else 0
+        _put_entries(canvas, row, start, entries)
+    left_out = len(legend) - sum(len(entries) for entries in rows)
+    if left_out:
+        _put_more(canvas, len(rows) - 1, rows[-1], left_out)
+    _put_notes(canvas, view, after_title, view.width - _widths(rows[0]) if rows and rows[0] else view.width)
+    return max(1, len(rows))
 
 
-def _wrap(legend: list[Entry], width: int, most: int) -> list[list[Entry]]:
-    rows: list[list[Entry]] = []
-    used = width + 1
+def _put_more(canvas: Canvas, row: int, entries: list[Entry], left_out: int) -> None:
+    """How many entries there was no room for; takes the place of the last entry where it needs to."""
+    words = f"+{left_out} more"
+    if len(entries) > 1 and _widths(entries) + 2 + len(words) > canvas.width:
+        canvas.put(row, 0, " " * canvas.width, BLANK)
+        entries.pop()
+        _put_entries(canvas, row, 0, entries)
+        words = f"+{left_out + 1} more"
+    if _widths(entries) + 2 + len(words) <= canvas.width and row:
+        canvas.put(row, _widths(entries) + 2, words, LABEL)
+
+
+def _put_notes(canvas: Canvas, view: View, start: int, stop: int) -> None:
+    """What the keys changed: scale, smoothing, zoom; as many as there is room for."""
+    notes = [
+        "log" if view.log else "",
+        f"ema {view.smoothing:g}" if view.smoothing is not None else "",
+        "zoom" if view.x is not None else "",
+    ]
+    for note in filter(None, notes):
+        if start + len(note) + 3 > stop:
+            return
+        start = canvas.put(0, start, f" {note}" if start else note, LABEL)
+
+
+def _widths(entries: list[Entry]) -> int:
+    return sum(entry.width + 2 for entry in entries) - 2 if entries else 0
+
+
+def _wrap(legend: list[Entry], first: int, width: int, most: int) -> list[list[Entry]]:
+    """Entries on rows, the first row narrower; none in it where not even one fits."""
+    rows: list[list[Entry]] = [[]]
+    room = first
     for entry in legend:
-        if used + entry.width > width:
+        if entry.width > room:
             if len(rows) == most:
                 break
             rows.append([])
-            used = 0
+            room = width
         rows[-1].append(entry)
-        used += entry.width + 2
+        room -= entry.width + 2
     return rows
 
 
@@ -250,6 +285,8 @@ def _put_entries(canvas: Canvas, row: int, column: int, entries: list[Entry]) ->
         if entry.name:
             column = canvas.put(row, column, entry.name + " ", trace_ink(entry.index, NAME))
         column = canvas.put(row, column, entry.value, VALUE)
+        if entry.raw:
+            column = canvas.put(row, column, " " + entry.raw, LABEL)
         if entry.gaps:
             column = canvas.put(row, column, " " + entry.gaps, GAP)
         column += 2
@@ -284,6 +321,8 @@ def _y_range(curve: Curve, part: Window, log: bool) -> tuple[float, float] | Non
 
 def _row_of(value: float, y: Domain, rows: int) -> int:
     """The cell row of a value; outside the plot it is below 0 or not below rows."""
+    if math.isnan(value):
+        return rows
     return math.floor(float(place(np.array([value]), y, rows * 4)[0] + 0.5) / 4)
 
 
@@ -331,19 +370,22 @@ def _draw_curves(
     glyphs, inks = canvas.glyphs[area], canvas.inks[area]
     lines = np.zeros(glyphs.shape, np.uint8)
     line_inks = np.zeros(inks.shape, np.int16)
+    drawn: list[Dots] = []
     for index, (trace, part) in enumerate(zip(traces, windows, strict=True)):
         raw = braille(curve_dots(trace.columns.raw, part, y, frame.rows * 4))
         line = raw
-        if view.smoothing is not None:
+        smoothed = _smoothed(trace, view)
+        if smoothed is not None:
             _draw_band(glyphs, inks, raw, trace_ink(index, FAINT))
-            line = braille(curve_dots(trace.columns.smooth(view.smoothing), part, y, frame.rows * 4))
+            line = braille(curve_dots(smoothed, part, y, frame.rows * 4))
         lines |= line
-        line_inks[line > 0] = trace_ink(index, LINE)
+        drawn.append(line > 0)
+        line_inks[drawn[-1]] = trace_ink(index, LINE)
     covered = lines > 0
     glyphs[covered] = lines[covered].astype("<u4") + BRAILLE_BLANK
     inks[covered] = line_inks[covered]
     if view.plain and len(traces) > 1:
-        _draw_marks(glyphs, inks, traces)
+        _draw_marks(glyphs, inks, traces, drawn)
 
 
 def _draw_band(glyphs: Floats, inks: Floats, raw: Floats, ink: int) -> None:
@@ -353,12 +395,12 @@ def _draw_band(glyphs: Floats, inks: Floats, raw: Floats, ink: int) -> None:
     inks[seen] = ink
 
 
-def _draw_marks(glyphs: Floats, inks: Floats, traces: list[Trace]) -> None:
-    """Each curve's mark every few cells, offset per curve so that they don't meet."""
+def _draw_marks(glyphs: Floats, inks: Floats, traces: list[Trace], drawn: list[Dots]) -> None:
+    """Each curve's mark every few cells, offset per curve so that they don't meet; also where another covers it."""
     for index, trace in enumerate(traces):
         offset = (MARK_EVERY * index) // len(traces)
         for column in range(offset, glyphs.shape[1], MARK_EVERY):
-            rows = np.flatnonzero(inks[:, column] == trace_ink(index, LINE))
+            rows = np.flatnonzero(drawn[index][:, column])
             if len(rows):
                 glyphs[rows[len(rows) // 2], column] = ord(trace.mark)
                 inks[rows[len(rows) // 2], column] = trace_ink(index, MARK)
@@ -389,7 +431,7 @@ def _draw_threshold_lines(canvas: Canvas, frame: Frame, y: Domain, view: View, t
     for line in view.thresholds:
         row = _row_of(line.value, y, frame.rows)
         if 0 <= row < frame.rows:
-            canvas.put(frame.top + row, frame.left, "╌" * frame.columns, _threshold_ink(_verdict(line, traces)))
+            canvas.put(frame.top + row, frame.left, GATE_LINE * frame.columns, _threshold_ink(_verdict(line, traces)))
 
 
 def _threshold_ink(met: bool | None) -> int:
@@ -435,9 +477,10 @@ def _draw_cursor(canvas: Canvas, frame: Frame, x: Domain, y: Domain, view: View,
     if view.cursor is None or not x.low <= view.cursor <= x.high:
         return
     column = frame.left + min(frame.columns - 1, int((view.cursor - x.low) / x.span * frame.columns))
+    glyphs = canvas.glyphs[frame.top : frame.top + frame.rows, column]
     inks = canvas.inks[frame.top : frame.top + frame.rows, column]
-    empty = inks < FIRST_TRACE
-    canvas.glyphs[frame.top : frame.top + frame.rows, column][empty] = ord("│")
+    empty = (inks == BLANK) | (glyphs == ord(GATE_LINE))
+    glyphs[empty] = ord("│")
     inks[empty] = CURSOR
     for index, trace in enumerate(traces):
         _draw_cursor_mark(canvas, frame, y, view, trace, index, column, x.span / frame.columns)
@@ -454,7 +497,7 @@ def _draw_cursor_mark(
     at = nearest(trace, view.cursor, slack)
     if at is None:
         return
-    curve = trace.columns.raw if view.smoothing is None else trace.columns.smooth(view.smoothing)
+    curve = _smoothed(trace, view) or trace.columns.raw
     value = float(curve.values.view[at])
     row = _row_of(value, y, frame.rows) if math.isfinite(value) else -1
     if 0 <= row < frame.rows:

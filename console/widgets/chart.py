@@ -78,7 +78,7 @@ class Chart(Widget, can_focus=True):
         & .chart--gap { color: $text-error; }
         & .chart--reading { text-style: reverse; }
         &:focus { background-tint: $foreground 4%; }
-        &:focus .chart--title { color: $accent; }
+        &:focus .chart--title { color: $text-accent; }
     }
     """
     COMPONENT_CLASSES = {f"chart--{name}" for name in BASE_CLASSES if name != "blank"}
@@ -351,8 +351,8 @@ class Chart(Widget, can_focus=True):
         """Around the crosshair, or around the newest point in sight."""
         if self._picture is None:
             return
-        window = self._picture.x
-        self._zoom_around(window.high if self.cursor is None else self.cursor, factor)
+        newest = min(self._picture.x.high, self._newest())
+        self._zoom_around(newest if self.cursor is None else self.cursor, factor)
 
     def action_pan(self, part: float) -> None:
         if self._picture is None:
@@ -446,6 +446,10 @@ class Chart(Widget, can_focus=True):
                 return self.CursorMoved(self, x, float(columns.steps.view[index]), float(columns.times.view[index]))
         return self.CursorMoved(self, x)
 
+    def _newest(self) -> float:
+        """The x of the newest point."""
+        return max((trace.shown(-1) for trace in self._traces() if len(trace.x)), default=-math.inf)
+
     def _whole(self) -> Domain:
         from console.plot import whole_x
 
@@ -463,8 +467,7 @@ class Chart(Widget, can_focus=True):
 
     def _set_zoom(self, zoom: Domain | None) -> None:
         self.zoom = zoom
-        newest = max((trace.shown(-1) for trace in self._traces() if len(trace.x)), default=math.inf)
-        self._zoom_follows = zoom is not None and zoom.low <= newest <= zoom.high
+        self._zoom_follows = zoom is not None and zoom.low <= self._newest() <= zoom.high
         self.pump()
         self.post_message(self.ViewChanged(self))
 
@@ -472,7 +475,7 @@ class Chart(Widget, can_focus=True):
         """Move a zoomed window on by quarters, so that old columns stay put in between."""
         if self.zoom is None or not self._zoom_follows or not self.has_points:
             return
-        newest = max((trace.shown(-1) for trace in self._traces() if len(trace.x)), default=-math.inf)
+        newest = self._newest()
         if newest > self.zoom.high:
             quarter = self.zoom.span / 4
             shift = math.ceil((newest - self.zoom.high) / quarter) * quarter
