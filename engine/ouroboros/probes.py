@@ -41,6 +41,10 @@ def result_alone(items: Items) -> Floats:
     return _one_hot(items.claimed)
 
 
+def result_digits(items: Items) -> Floats:
+    return np.hstack([digits(items.claimed, _WIDTH), items.claimed[:, None]]).astype(float)
+
+
 def premise_alone(items: Items) -> Floats:
     return np.hstack([np.eye(4)[items.op], _one_hot(items.a), _one_hot(items.b)])
 
@@ -101,7 +105,7 @@ class Probe:
 PROBES = (
     Probe("digit n-grams, logistic", ngrams, _logistic),
     Probe("result alone, logistic", result_alone, _logistic),
-    Probe("result alone, boosted", result_alone, _boosted),
+    Probe("result alone, boosted", result_digits, _boosted),
     Probe("premise alone, logistic", premise_alone, _logistic),
     Probe("shallow features, boosted", shallow, _boosted),
 )

@@ -31,7 +31,7 @@ def test_expressions_have_their_exact_value(expression: str, value: int) -> None
 
 @pytest.mark.parametrize("expression", ["", "2+", "2*(3", "2 3", "x+1", "1/0", "__import__('os')", "2**3"])
 def test_what_is_no_arithmetic_is_refused_and_quoted(expression: str) -> None:
-    with pytest.raises(gsm8k.BadAnnotation, match="'|divides by zero"):
+    with pytest.raises(gsm8k.BadAnnotation, match=r"'|divides by zero"):
         gsm8k.evaluate(expression)
 
 

@@ -22,7 +22,10 @@ def test_auroc_agrees_with_comparing_every_pair() -> None:
 
 def test_pair_rank_compares_inside_a_group_only() -> None:
     s = Scored(
-        np.array([0.1, 0.2, 0.9, 0.8]), np.array([False, True, False, True]), np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1])
+        np.array([0.1, 0.2, 0.9, 0.8]),
+        np.array([False, True, False, True]),
+        np.array([0, 0, 1, 1]),
+        np.array([0, 0, 1, 1]),
     )
     assert metrics.measure(s, 0.5, 100, 0)["pair_rank"].value == 0.5
 
