@@ -93,7 +93,9 @@ def _gpt2() -> Any:
     if folder and (folder / "gpt2_vocab.bpe").exists() and (folder / "gpt2_encoder.json").exists():
         ranks = data_gym_to_mergeable_bpe_ranks(str(folder / "gpt2_vocab.bpe"), str(folder / "gpt2_encoder.json"))
         pattern = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
-        return tiktoken.Encoding("gpt2", pat_str=pattern, mergeable_ranks=ranks, special_tokens={"<|endoftext|>": 50256})
+        return tiktoken.Encoding(
+            "gpt2", pat_str=pattern, mergeable_ranks=ranks, special_tokens={"<|endoftext|>": 50256}
+        )
     if os.environ.get("TIKTOKEN_CACHE_DIR") or os.environ.get("DATA_GYM_CACHE_DIR"):
         return tiktoken.get_encoding("gpt2")
     raise Refused(

@@ -1,30 +1,30 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from engine.config.ouroboros import Model
 from engine.ouroboros import calibrate, losses
-from engine.ouroboros.model import Batch, Ouroboros, Rotary, energy
+from engine.ouroboros.model import Batch, Ouroboros, Rotary, Task, Text, energy
 
 CFG = Model(dim=16, layers=2, heads=2)
 
 
-def batch(count: int = 8, text: list[int] | None = None, padded_to: int = 0) -> Batch:
+def batch(count: int = 8, text: list[int] | None = None, padded_to: int = 0, task: Task = "result") -> Batch:
     rng = np.random.default_rng(0)
 
     def drawn(high: int, *shape: int) -> torch.Tensor:
         return torch.from_numpy(rng.integers(0, high, shape))
 
-    text_BS = lengths = None
+    read = None
     if text is not None:
-        row = torch.tensor(text + [7] * (padded_to - len(text)))
-        text_BS, lengths = row.repeat(count, 1), torch.full((count,), len(text))
+        ids_BS = torch.tensor(text + [7] * (padded_to - len(text))).repeat(count, 1)
+        read = Text(ids_BS, ids_BS % 3 - 1, ids_BS % 4, torch.full((count,), len(text)))
     wrong = torch.arange(count) % 2 == 1
-    return Batch(
-        drawn(4, count), drawn(10, count, 3), drawn(10, count, 3), drawn(10, count, 3), wrong, text_BS, lengths
-    )
+    return Batch(drawn(4, count), drawn(10, count, 3), drawn(10, count, 3), drawn(10, count, 3), wrong, task, read)
 
 
 def model(generative: bool, vocabulary: int | None = None) -> Ouroboros:
@@ -70,6 +70,20 @@ def test_the_text_is_read() -> None:
     assert not torch.allclose(m(batch(text=[3, 1, 4])), m(batch(text=[3, 1, 5])))
 
 
+@pytest.mark.parametrize(("task", "shape"), [("operator", (8, 4)), ("operand", (8, 3, 10))])
+def test_what_a_generative_energy_predicts_is_hidden_from_it(task: Task, shape: tuple[int, ...]) -> None:
+    m, b = model(generative=True, vocabulary=20), batch(text=[3, 1, 4], task=task)
+    other = replace(b, op_B=(b.op_B + 1) % 4) if task == "operator" else replace(b, b_BW=(b.b_BW + 1) % 10)
+    assert m(b).shape == shape
+    assert torch.equal(m(b), m(other))
+    assert not torch.equal(energy(m(b).detach(), b), energy(m(b).detach(), other))
+
+
+def test_a_model_without_text_refuses_to_judge_a_choice() -> None:
+    with pytest.raises(ValueError, match="reads no text"):
+        model(generative=True)(batch(task="operator"))
+
+
 def test_rotary_attention_depends_on_distances_only() -> None:
     rotary = Rotary(8)
     rotary.grow(20)
@@ -108,4 +122,4 @@ def test_calibration_finds_the_temperature_that_made_the_logits_too_sure() -> No
     honest = torch.randn(4000) * 2
     wrong = torch.rand(4000) < torch.sigmoid(honest)
     b = Batch(wrong.long(), wrong.long()[:, None], wrong.long()[:, None], wrong.long()[:, None], wrong)
-    assert calibrate.temperature(honest * 3, b) == pytest.approx(3.0, rel=0.12)
+    assert calibrate.temperature([(honest * 3, b)]) == pytest.approx(3.0, rel=0.12)
