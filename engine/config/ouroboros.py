@@ -71,8 +71,10 @@ class Train(_Part):
     iters: int = Field(default=2000, ge=1)
     batch: int = Field(default=256, ge=4)
     """Steps in a batch, all processes together."""
-    token_budget: int | None = None
-    """Positions in a micro-batch, where items differ in length; None keeps `batch` items together."""
+    choices_batch: int = Field(default=64, ge=4)
+    """Steps of T2 in a batch, all processes together. Unused without context."""
+    token_budget: int = Field(default=8192, ge=64)
+    """Tokens of text in a micro-batch: the texts of a batch are sorted by length and cut by it."""
     optimizer: Literal["muon", "adamw"] = "muon"
     lr: float = Field(default=3e-3, gt=0)
     """Of AdamW: all parameters, or those that are no matrices when Muon does the matrices."""

@@ -1,4 +1,4 @@
-"""The files that `prepare` leaves and the later steps read: problems.jsonl, train/val/test.npz, meta.json.
+"""The files that `prepare` leaves and the later steps read: problems, items of T1, choices of T2, meta.json.
 
 Guarantees: meta.json is written last and holds the hash of every other file, so a preparation that was interrupted or
 files that were mixed are refused with one line; so is an empty class.
@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from engine.ouroboros.choices import Choices
 from engine.ouroboros.errors import DatasetError
 from engine.ouroboros.pairs import Items
+from engine.ouroboros.texts import Texts
 
 _STORED = {
     "op": np.int8,
@@ -28,7 +30,10 @@ _STORED = {
     "group": np.int32,
     "problem": np.int32,
 }
-FILES = ("problems.jsonl", "train.npz", "val.npz", "test.npz")
+SPLITS = ("train", "val", "test")
+FILES = ("problems.jsonl", *(f"{s}.npz" for s in SPLITS), *(f"choices_{s}.npz" for s in SPLITS))
+TOKENIZER = "tokenizer.json"
+_TEXT = ("starts", "ids", "values", "places")
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,9 @@ class Dataset:
 
     def items(self, split: str) -> Items:
         return read_items(self.folder / f"{split}.npz")
+
+    def choices(self, split: str) -> StoredChoices:
+        return read_choices(self.folder / f"choices_{split}.npz")
 
     @property
     def fingerprint(self) -> str:
@@ -57,6 +65,30 @@ def write_items(path: Path, items: Items) -> None:
 def read_items(path: Path) -> Items:
     with np.load(path) as file:
         return Items(**{n: file[n] if n == "wrong" else file[n].astype(np.int64) for n in _STORED})
+
+
+@dataclass(frozen=True)
+class StoredChoices:
+    """The choices of a split; `texts` None where they were prepared without contexts."""
+
+    choices: Choices
+    texts: Texts | None
+
+
+def write_choices(path: Path, choices: Choices, texts: Texts | None) -> None:
+    arrays: dict[str, Any] = dict(vars(choices))
+    if texts is not None:
+        arrays |= {f"text_{name}": getattr(texts, name).astype(np.int32) for name in _TEXT}
+    with open(_beside(path), "wb") as file:
+        np.savez(file, **{n: v if v.dtype == bool else v.astype(np.int32) for n, v in arrays.items()})
+    os.replace(_beside(path), path)
+
+
+def read_choices(path: Path) -> StoredChoices:
+    with np.load(path) as file:
+        arrays = {n: file[n] if file[n].dtype == bool else file[n].astype(np.int64) for n in file.files}
+    texts = Texts(*(arrays[f"text_{n}"] for n in _TEXT)) if "text_ids" in arrays else None
+    return StoredChoices(Choices(**{n: v for n, v in arrays.items() if not n.startswith("text_")}), texts)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -58,10 +58,15 @@ def compute(op: Ints, a: Ints, b: Ints) -> Ints:
 
 
 def valid(equations: Equations, max_operand: int, max_result: int) -> NDArray[np.bool_]:
-    """Positive whole operands and result inside the limits."""
+    """Positive whole operands and result inside the limits; no times one or by one.
+
+    Those two only copy a number, so that "the result stands in the premise" alone would tell their quads apart.
+    """
     e = equations
     result = e.result
-    return (e.a > 0) & (e.b > 0) & (result > 0) & (np.maximum(e.a, e.b) <= max_operand) & (result <= max_result)
+    inside = (e.a > 0) & (e.b > 0) & (result > 0) & (np.maximum(e.a, e.b) <= max_operand) & (result <= max_result)
+    copies = ((e.op >= MUL) & (e.b == 1)) | ((e.op == MUL) & (e.a == 1))
+    return inside & ~copies
 
 
 def from_expression(expression: str) -> tuple[int, int, int] | None:
@@ -84,15 +89,18 @@ def width_for(max_operand: int, max_result: int) -> int:
 def neighbours(equations: Equations, rng: np.random.Generator, max_operand: int, max_result: int) -> Equations:
     """For each equation another true one with the same operator and one digit moved by a little.
 
-    Of a division the *result's* digit is moved (and the dividend follows), because few dividends come out whole. Where
-    no attempt gives another valid equation with another result, the row holds its own equation: the caller drops it.
+    Of a division the *result's* digit is moved (and the dividend follows), because few dividends come out whole. One
+    whose numbers are as long as the equation's own is preferred, so that lengths tell nothing. Where no attempt gives
+    another valid equation with another result, the row holds its own equation: the caller drops it.
     """
     found = Equations(equations.op.copy(), equations.a.copy(), equations.b.copy())
     open_rows = np.arange(len(equations))
-    for _ in range(12):  # each round mends most of what is left; what stays after twelve is 1*1 and its like
+    for attempt in range(_ATTEMPTS):
         base = equations[open_rows]
         moved = _move_one_digit(base, rng)
-        good = valid(moved, max_operand, max_result) & (moved.result != base.result)
+        good = valid(moved, max_operand, max_result) & (moved.result != base.result) & _copies_alike(base, moved)
+        if attempt < _ATTEMPTS - _ATTEMPTS_OF_ANY_LENGTH:
+            good &= _equally_long(base, moved)
         rows = open_rows[good]
         found.op[rows], found.a[rows], found.b[rows] = moved.op[good], moved.a[good], moved.b[good]
         open_rows = open_rows[~good]
@@ -101,11 +109,35 @@ def neighbours(equations: Equations, rng: np.random.Generator, max_operand: int,
     return found
 
 
+# Each round mends most of what is left; after these, what stays has hardly a neighbour at all.
+_ATTEMPTS, _ATTEMPTS_OF_ANY_LENGTH = 24, 10
+
+
+def _equally_long(own: Equations, other: Equations) -> NDArray[np.bool_]:
+    pairs = ((own.a, other.a), (own.b, other.b), (own.result, other.result))
+    return np.logical_and.reduce([length(x) == length(np.maximum(y, 1)) for x, y in pairs])
+
+
+def length(numbers: Ints) -> Ints:
+    """How many digits each positive number has."""
+    return np.floor(np.log10(numbers)).astype(np.int64) + 1
+
+
+def _copies_alike(own: Equations, other: Equations) -> NDArray[np.bool_]:
+    """Whether swapping the results leaves as many claims that equal an operand as there were.
+
+    A sum never equals one of its parts, so a swapped result that does would be told as wrong by that alone.
+    """
+    r, swapped = own.result, other.result
+    first = (r == own.a).astype(int) + (swapped == other.a) == (swapped == own.a).astype(int) + (r == other.a)
+    second = (r == own.b).astype(int) + (swapped == other.b) == (swapped == own.b).astype(int) + (r == other.b)
+    return first & second
+
+
 def _move_one_digit(base: Equations, rng: np.random.Generator) -> Equations:
     first = rng.random(len(base)) < 0.5
     number = np.where(base.op == DIV, np.where(first, base.result, base.b), np.where(first, base.a, base.b))
-    length = np.floor(np.log10(np.maximum(number, 1))).astype(np.int64) + 1
-    place = 10 ** rng.integers(0, length)
+    place = 10 ** rng.integers(0, length(np.maximum(number, 1)))
     digit = number // place % 10
     new_digit = np.clip(digit + rng.choice([-2, -1, 1, 2], len(base)), 0, 9)
     new = number + (new_digit - digit) * place

@@ -22,6 +22,7 @@ from engine.config.load import load_config, work_dir
 from engine.config.ouroboros import OuroborosConfig
 from engine.data import gsm8k
 from engine.ouroboros import edges, scorer
+from engine.ouroboros.choices import TASKS
 from engine.ouroboros.dataset import Dataset, open_dataset, write_json, write_text
 from engine.ouroboros.equations import OPERATORS
 from engine.ouroboros.errors import CheckpointError
@@ -29,7 +30,7 @@ from engine.ouroboros.metrics import Scored, measure
 from engine.ouroboros.pairs import Items, counterbalanced
 from engine.ouroboros.prepare import true_steps
 from engine.ouroboros.report import Report, Section, energy_histogram, markdown
-from engine.ouroboros.scorer import Scorer
+from engine.ouroboros.scorer import Scorer, as_items
 from engine.ouroboros.train import pick_device
 
 REFERENCE = (
@@ -90,18 +91,30 @@ def evaluate(cfg: OuroborosConfig, data: Dataset, model: Scorer) -> Report:
         other = index + len(kinds) // 2
         chosen = np.isin(test.items.kind, [index, other])
         sections.add(f"T1, {kinds[index]!r} against {kinds[other]!r}", f"eval/kind{other}_", test.where(chosen))
+    _add_choices(sections, data, model)
     if cfg.evaluate.gsm8k:
         _add_real(sections, cfg, limits, model, trained)
     about = {
         "preset": cfg.preset,
         "energy": model.config.train.energy,
         "data": f"{data.meta['source']}, seed {data.meta['seed']}, fingerprint {data.fingerprint}",
-        "temperature": round(model.temperature, 3),
+        "temperature": {task: round(value, 3) for task, value in model.temperature.items()},
         "reference": REFERENCE,
     }
     return Report(
         "Ouroboros: energies of correct and wrong steps", about, sections.found, energy_histogram(test.scored)
     )
+
+
+def _add_choices(sections: Sections, data: Dataset, model: Scorer) -> None:
+    """Tier T2. A model that reads no question can only be at chance here, and is shown to be."""
+    stored = data.choices("test")
+    items = as_items(stored.choices)
+    judged = Judged(items, Scored(model.choice_energies(stored), items.wrong, items.group, items.problem))
+    note = "" if model.model.text is not None else "This model reads no question: chance is all it can reach."
+    for index, task in enumerate(TASKS):
+        chosen = stored.choices.task == index
+        sections.add(f"T2, choice of the {task}", f"eval/t2_{task}_", judged.where(chosen), note)
 
 
 def _add_real(

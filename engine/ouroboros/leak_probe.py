@@ -10,6 +10,7 @@ Ends with 1 where a probe leaves [probe.low, probe.high].
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from engine import runlog
 from engine.config.load import load_config, work_dir
@@ -18,9 +19,8 @@ from engine.ouroboros import edges, probes
 from engine.ouroboros.dataset import open_dataset, write_json
 
 
-def main(argv: list[str]) -> int:
-    cfg = load_config(OuroborosConfig, phase="phase7-ouroboros", argv=argv)
-    out = work_dir("phase7-ouroboros", cfg)
+def probe(cfg: OuroborosConfig, out: Path) -> bool:
+    """Run every probe on the prepared data, leave the findings, say whether training may start."""
     data = open_dataset(out)
     found = probes.run(data.items("train"), data.items("val"), cfg.probe.rows, cfg.seed)
     leaking = [f for f in found if not cfg.probe.low <= f.accuracy <= cfg.probe.high]
@@ -30,19 +30,21 @@ def main(argv: list[str]) -> int:
     runlog.fact("probe/highest", max(f.accuracy for f in found))
     runlog.fact("probe/lowest", min(f.accuracy for f in found))
     runlog.fact("probe/leaks", len(leaking))
-    passed = not leaking
-    write_json(
-        out / "leak_probe.json",
-        {"data": data.fingerprint, "passed": passed, "accuracy": {f.name: f.accuracy for f in found}},
-    )
+    told = {"data": data.fingerprint, "passed": not leaking, "accuracy": {f.name: f.accuracy for f in found}}
+    write_json(out / "leak_probe.json", told)
     runlog.artifact(out / "leak_probe.json")
-    if not passed:
+    for f in leaking[:1]:
         print(
-            f"The data leaks: {leaking[0].name} tells {leaking[0].accuracy:.1%} of {leaking[0].items} held-out items apart "
+            f"The data leaks: {f.name} tells {f.accuracy:.1%} of {f.items} held-out items apart "
             f"(allowed: {cfg.probe.low:.0%} to {cfg.probe.high:.0%}). Training will not start on it.",
             file=sys.stderr,
         )
-    return 0 if passed else 1
+    return not leaking
+
+
+def main(argv: list[str]) -> int:
+    cfg = load_config(OuroborosConfig, phase="phase7-ouroboros", argv=argv)
+    return 0 if probe(cfg, work_dir("phase7-ouroboros", cfg)) else 1
 
 
 if __name__ == "__main__":

@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.ouroboros.model import Batch
+from engine.ouroboros.model import Batch, claim_of
 
 
-def generative(digit_logits_BWC: Tensor, batch: Batch) -> Tensor:
-    return F.cross_entropy(digit_logits_BWC.float().flatten(0, 1), batch.claimed_BW.flatten())
+def generative(logits: Tensor, batch: Batch) -> Tensor:
+    return F.cross_entropy(logits.float().reshape(-1, logits.size(-1)), claim_of(batch).reshape(-1))
 
 
 def mse(wrong_logit_B: Tensor, batch: Batch) -> Tensor:

@@ -7,13 +7,15 @@ on all of them, and the text before the step behind the columns where the model 
 gives the distances, padding is never attended.
 
 Two energies, by config:
-- generative: the result is not shown; each column predicts its digit; E = 1 - p(claimed digits);
-- discriminative (`mse`, `bce`): the claimed digits are shown, a marker position [E] feeds an MLP D -> D/2 -> 1.
+- generative: what is claimed is not shown but predicted, and E = 1 - p(claimed). The claim is the result's digits (tier
+  T1), or, with the question as context, the operator or the second number (tier T2); the result is shown to neither;
+- discriminative (`mse`, `bce`): the whole step is shown, a marker position [E] feeds an MLP D -> D/2 -> 1.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -23,22 +25,48 @@ from engine.config.ouroboros import Model as ModelConfig
 
 MASKED_DIGIT = 10
 MASKED_OP = 4
+Task = Literal["result", "operator", "operand"]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B items on one device."""
+    """B items on one device, all of one task."""
 
     op_B: Tensor
     a_BW: Tensor
     b_BW: Tensor
     claimed_BW: Tensor
     wrong_B: Tensor
-    text_BS: Tensor | None = None
-    text_length_B: Tensor | None = None
+    task: Task = "result"
+    text: Text | None = None
 
     def __len__(self) -> int:
         return len(self.op_B)
+
+    def __getitem__(self, rows_B: Tensor) -> Batch:
+        text = None if self.text is None else self.text[rows_B]
+        fields = (self.op_B, self.a_BW, self.b_BW, self.claimed_BW, self.wrong_B)
+        return Batch(*(field[rows_B] for field in fields), self.task, text)
+
+    @property
+    def positions(self) -> int:
+        """Real positions, padding not counted."""
+        return self.a_BW.numel() + (int(self.text.length_B.sum()) if self.text is not None else 0)
+
+
+@dataclass(frozen=True)
+class Text:
+    """The contexts of a batch, padded with zeros."""
+
+    ids_BS: Tensor
+    place_BS: Tensor
+    """Place value of a digit, ones are 0; -1 for what is no digit."""
+    mention_BS: Tensor
+    """1 where the token is of a number that equals the first operand, 2 for the second (where it is shown), 3 for both."""
+    length_B: Tensor
+
+    def __getitem__(self, rows_B: Tensor) -> Text:
+        return Text(self.ids_BS[rows_B], self.place_BS[rows_B], self.mention_BS[rows_B], self.length_B[rows_B])
 
 
 class Rotary(nn.Module):
@@ -105,47 +133,69 @@ class Ouroboros(nn.Module):
         """The last place is the marker [E]."""
         self.claimed = None if generative else nn.Embedding(10, dim)
         self.text = None if vocabulary is None else nn.Embedding(vocabulary, dim)
+        self.mention = None if vocabulary is None else nn.Embedding(4, dim)
         self.rotary = Rotary(dim // cfg.heads)
         self.blocks = nn.ModuleList(Block(cfg, self.rotary) for _ in range(cfg.layers))
         self.norm = nn.RMSNorm(dim)
         self.result = nn.Linear(dim, 10) if generative else None
+        self.operand = nn.Linear(dim, 10) if generative and vocabulary is not None else None
+        self.operation = nn.Linear(dim, 4) if generative and vocabulary is not None else None
         self.energy = None if generative else nn.Sequential(nn.Linear(dim, dim // 2), nn.GELU(), nn.Linear(dim // 2, 1))
         for module in self.modules():
             if isinstance(module, nn.Embedding):
                 nn.init.normal_(module.weight, std=0.5)
 
     def forward(self, batch: Batch) -> Tensor:
-        """Generative: logits of the result's digits (B, W, 10). Else: the logit of being wrong (B,)."""
+        """Generative: logits of the claim, digits (B, W, 10) or operator (B, 4). Else: the logit of being wrong (B,)."""
         hidden_BTD, attend = self._embed(batch)
         self.rotary.grow(hidden_BTD.size(1))
         for block in self.blocks:
             hidden_BTD = block(hidden_BTD, attend)
-        if self.result is not None:
-            return self.result(self.norm(hidden_BTD[:, : self.width]))
-        assert self.energy is not None
-        return self.energy(self.norm(hidden_BTD[:, self.width]))[:, 0]
+        if self.energy is not None:
+            return self.energy(self.norm(hidden_BTD[:, self.width]))[:, 0]
+        columns_BWD = self.norm(hidden_BTD[:, : self.width])
+        head = {"result": self.result, "operand": self.operand, "operator": self.operation}[batch.task]
+        if head is None:
+            raise ValueError(f"this model reads no text and can't judge the {batch.task} of a step")
+        return head(columns_BWD.mean(dim=1) if batch.task == "operator" else columns_BWD)
 
     def _embed(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        columns = self.digit_a(batch.a_BW) + self.digit_b(batch.b_BW) + self.place.weight[: self.width]
-        operator_B1D = self.operator(batch.op_B)[:, None]
-        columns = columns + operator_B1D
-        parts = [columns]
+        op_B, b_BW = batch.op_B, batch.b_BW
+        if self.generative and batch.task == "operator":
+            op_B = torch.full_like(op_B, MASKED_OP)
+        if self.generative and batch.task == "operand":
+            b_BW = torch.full_like(b_BW, MASKED_DIGIT)
+        operator_B1D = self.operator(op_B)[:, None]
+        parts = [self.digit_a(batch.a_BW) + self.digit_b(b_BW) + self.place.weight[: self.width] + operator_B1D]
         if self.claimed is not None:
-            parts[0] = columns + self.claimed(batch.claimed_BW)
+            parts[0] = parts[0] + self.claimed(batch.claimed_BW)
             parts.append(self.place.weight[self.width] + operator_B1D)
-        if self.text is None or batch.text_BS is None:
+        if self.text is None or batch.text is None:
             return torch.cat(parts, dim=1), None
         before = sum(p.size(1) for p in parts)
-        hidden_BTD = torch.cat([*parts, self.text(batch.text_BS)], dim=1)
-        assert batch.text_length_B is not None
+        hidden_BTD = torch.cat([*parts, self._embed_text(batch.text)], dim=1)
         position_T = torch.arange(hidden_BTD.size(1), device=hidden_BTD.device)
-        attend_BT = position_T[None] < (batch.text_length_B + before)[:, None]
+        attend_BT = position_T[None] < (batch.text.length_B + before)[:, None]
         return hidden_BTD, None if bool(attend_BT.all()) else attend_BT[:, None, None]
+
+    def _embed_text(self, text: Text) -> Tensor:
+        """A digit in the text shares its place's embedding with the columns."""
+        assert self.text is not None
+        assert self.mention is not None
+        has_place = (text.place_BS >= 0) & (text.place_BS < self.width)
+        place_BSD = self.place(text.place_BS.clamp(0, self.width - 1)) * has_place[..., None]
+        return self.text(text.ids_BS) + place_BSD + self.mention(text.mention_BS)
 
 
 def energy(output: Tensor, batch: Batch, temperature: float = 1.0) -> Tensor:
     """E of each item in [0, 1] from what the model gave for the batch."""
     if output.ndim == 1:
-        return torch.sigmoid(output / temperature)
-    log_p_BW = torch.log_softmax(output.float() / temperature, dim=-1).gather(2, batch.claimed_BW[..., None])[..., 0]
-    return -torch.expm1(log_p_BW.sum(dim=1))
+        return torch.sigmoid(output.float() / temperature)
+    log_p = torch.log_softmax(output.float() / temperature, dim=-1)
+    claim = claim_of(batch)
+    return -torch.expm1(log_p.gather(-1, claim[..., None])[..., 0].reshape(len(batch), -1).sum(dim=1))
+
+
+def claim_of(batch: Batch) -> Tensor:
+    """What a generative energy predicts: (B, W) digits or (B,) operators."""
+    return {"result": batch.claimed_BW, "operand": batch.b_BW, "operator": batch.op_B}[batch.task]

@@ -3,7 +3,7 @@
     python -m engine.ouroboros.prepare --preset smoke      # a second
     python -m engine.ouroboros.prepare --preset cpu        # some seconds
 
-Leaves problems.jsonl, train.npz, val.npz, test.npz and, last, meta.json.
+Leaves problems.jsonl, {train,val,test}.npz (T1), choices_{train,val,test}.npz (T2) and, last, meta.json.
 Guarantees: no question, problem or template stands in two splits (the official GSM8K test split, whose chains of
 operations recur, is exempt from the last); no training item uses an equation of a validation or test item, unless the
 problems that are trained on hold that equation themselves; classes are half and half; the same config gives the same
@@ -27,8 +27,18 @@ from engine import runlog
 from engine.config.load import load_config, work_dir
 from engine.config.ouroboros import Data, OuroborosConfig
 from engine.data import arithmetic, gsm8k
-from engine.ouroboros import edges, pairs
-from engine.ouroboros.dataset import FILES, check_classes, sha256, write_items, write_json, write_text
+from engine.ouroboros import choices, edges, pairs, texts, tokenizers
+from engine.ouroboros.dataset import (
+    FILES,
+    SPLITS,
+    TOKENIZER,
+    check_classes,
+    sha256,
+    write_choices,
+    write_items,
+    write_json,
+    write_text,
+)
 from engine.ouroboros.equations import OPERATORS, Equations, Ints, concatenate, from_expression, renumber, valid
 from engine.ouroboros.errors import Refused
 from engine.ouroboros.pairs import Items
@@ -117,6 +127,31 @@ def _without(items: Items, held_out: Ints) -> Items:
     return items[~np.isin(items.group, touching)]
 
 
+def write_all_choices(source: Source, cfg: OuroborosConfig, out: Path) -> dict[str, Any]:
+    """The choices of each split, with tokens where the model is to read the question; what meta.json says of them."""
+    d = cfg.data
+    made = {s: choices.make(source.problems, source.splits, s, d.max_operand, d.max_result, cfg.seed) for s in SPLITS}
+    tokenizer = None if cfg.data.context == "none" else _tokenizer(cfg.data, made["train"].texts, out)
+    for split, found in made.items():
+        encoded = texts.encode(found.texts, tokenizer, cfg.data.max_context) if tokenizer else None
+        write_choices(out / f"choices_{split}.npz", found.choices, encoded)
+    return {
+        "counts": {
+            s: {t: int((m.choices.task == i).sum()) for i, t in enumerate(choices.TASKS)} for s, m in made.items()
+        },
+        "vocabulary": tokenizer.size if tokenizer else None,
+        "tokenizer": tokenizer.fingerprint if tokenizer else None,
+    }
+
+
+def _tokenizer(data: Data, training_texts: Sequence[str], out: Path) -> tokenizers.Tokenizer:
+    if data.tokenizer == "gpt2":
+        return tokenizers.Gpt2()
+    trained = tokenizers.train_bpe(training_texts, data.vocabulary)
+    trained.save(out / TOKENIZER)
+    return trained
+
+
 def describe(source: Source, steps: Steps, items: dict[str, Items], cfg: OuroborosConfig) -> dict[str, Any]:
     """What meta.json says about the data."""
     kinds = kinds_of(cfg.data)
@@ -179,7 +214,9 @@ def prepare(cfg: OuroborosConfig, out: Path) -> dict[str, Any]:
         check_classes(made, name, kinds_of(cfg.data))
         write_items(out / f"{name}.npz", made)
     write_text(out / "problems.jsonl", _problem_rows(source))
-    meta = describe(source, steps, items, cfg) | {"sha256": {name: sha256(out / name) for name in FILES}}
+    (out / TOKENIZER).unlink(missing_ok=True)
+    meta = describe(source, steps, items, cfg) | {"choices": write_all_choices(source, cfg, out)}
+    meta["sha256"] = {name: sha256(out / name) for name in (*FILES, TOKENIZER) if (out / name).exists()}
     write_json(out / "meta.json", meta)
     return meta
 
@@ -187,7 +224,7 @@ def prepare(cfg: OuroborosConfig, out: Path) -> dict[str, Any]:
 def say(meta: dict[str, Any], out: Path) -> None:
     """The same to the reader of the log and to the gates."""
     problems, items, steps, novel = meta["problems"], meta["items"], meta["steps"], meta["novel"]
-    for split in ("train", "val", "test"):
+    for split in SPLITS:
         runlog.fact(f"data/{split}_problems", problems[split])
         runlog.fact(f"data/{split}_items", items[split]["all"])
         wrong = items[split]["wrong"] / items[split]["all"]
@@ -200,7 +237,11 @@ def say(meta: dict[str, Any], out: Path) -> None:
         f"{steps['inside']} steps inside the limits, {steps['outside']} outside; refused rows: {meta['refused'] or 'none'}"
     )
     print(f"{novel['test']} of {items['test']['all']} test items use an equation that is in no training item")
-    for name in (*FILES, "meta.json"):
+    choice_counts = meta["choices"]["counts"]
+    print(f"choices (T2): {', '.join(f'{s} {c}' for s, c in choice_counts.items())}")
+    for task, count in choice_counts["test"].items():
+        runlog.fact(f"data/test_choices_{task}", count)
+    for name in (*meta["sha256"], "meta.json"):
         runlog.artifact(out / name)
 
 

@@ -41,6 +41,10 @@ def result_alone(items: Items) -> Floats:
     return _one_hot(items.claimed)
 
 
+def result_digits(items: Items) -> Floats:
+    return np.hstack([digits(items.claimed, _WIDTH), items.claimed[:, None]]).astype(float)
+
+
 def premise_alone(items: Items) -> Floats:
     return np.hstack([np.eye(4)[items.op], _one_hot(items.a), _one_hot(items.b)])
 
@@ -61,13 +65,16 @@ def ngrams(items: Items) -> Floats:
 
 
 def shallow(items: Items) -> Floats:
-    """Lengths, first and last digits, trailing zeros, repeated numbers: no sums, no products."""
+    """Lengths and their differences, first and last digits, trailing zeros, repeated numbers: no sums, no products."""
     columns = [items.op]
+    lengths = []
     for number in (items.a, items.b, items.claimed):
         length = np.floor(np.log10(np.maximum(number, 1))).astype(np.int64)
         zeros = sum((number % 10**k == 0).astype(np.int64) for k in range(1, 4))
         columns += [length, number % 10, number // 10**length, zeros]
+        lengths.append(length)
     columns += [items.claimed == items.a, items.claimed == items.b]
+    columns += [lengths[2] - lengths[0], lengths[2] - lengths[1], lengths[2] - lengths[0] - lengths[1]]
     return np.stack(columns, axis=1).astype(float)
 
 
@@ -85,7 +92,7 @@ def _logistic(x: Floats, y: Floats, ridge: float = 10.0) -> Callable[[Floats], F
 
 
 def _boosted(x: Floats, y: Floats) -> Callable[[Floats], Floats]:
-    return boosting.fit(x, y).logits
+    return boosting.fit(x, y, seed=0).logits
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,7 @@ class Probe:
 PROBES = (
     Probe("digit n-grams, logistic", ngrams, _logistic),
     Probe("result alone, logistic", result_alone, _logistic),
-    Probe("result alone, boosted", result_alone, _boosted),
+    Probe("result alone, boosted", result_digits, _boosted),
     Probe("premise alone, logistic", premise_alone, _logistic),
     Probe("shallow features, boosted", shallow, _boosted),
 )

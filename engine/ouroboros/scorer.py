@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from engine.config.ouroboros import OuroborosConfig
 from engine.ouroboros import checkpoint
-from engine.ouroboros.batches import Table
+from engine.ouroboros.batches import ChoiceTable, Table
+from engine.ouroboros.choices import Choices
+from engine.ouroboros.dataset import StoredChoices
 from engine.ouroboros.model import Ouroboros, energy
 from engine.ouroboros.pairs import Items
 
@@ -21,7 +23,8 @@ class Scorer:
     """`energies` of steps; `limits` is what the model can read."""
 
     model: Ouroboros
-    temperature: float
+    temperature: dict[str, float]
+    """By task."""
     device: torch.device
     config: OuroborosConfig
     """What it was trained with, which may differ from the config of who uses it."""
@@ -36,14 +39,32 @@ class Scorer:
         with torch.no_grad():
             for start in range(0, len(items), at_once):
                 batch = table.batch(np.arange(start, min(start + at_once, len(items))))
-                parts.append(energy(self.model(batch), batch, self.temperature).cpu().numpy())
+                parts.append(energy(self.model(batch), batch, self.temperature["result"]).cpu().numpy())
         return np.concatenate(parts).astype(np.float64)
+
+    def choice_energies(self, stored: StoredChoices, token_budget: int = 16384) -> NDArray[np.float64]:
+        """E of choices. A model that reads no text judges what it can, their arithmetic, and that is right in all."""
+        c = stored.choices
+        if stored.texts is None or self.model.text is None:
+            return self.energies(as_items(c))
+        table = ChoiceTable(c, stored.texts, self.model.width, self.device)
+        found = np.zeros(len(c))
+        for task in table.tasks:
+            for rows in table.micro_batches(np.flatnonzero(c.task == task), token_budget, 1):
+                batch = table.batch(rows)
+                with torch.no_grad():
+                    found[rows] = energy(self.model(batch), batch, self.temperature[batch.task]).cpu().numpy()
+        return found
+
+
+def as_items(c: Choices) -> Items:
+    return Items(c.op, c.a, c.b, c.equations.result, c.wrong, c.task, c.group, c.problem)
 
 
 def load(path: Path, device: torch.device) -> Scorer:
     saved = checkpoint.load(path, device)
     config = OuroborosConfig.model_validate(saved["config"])
-    model = Ouroboros(config.model, saved["width"], config.train.energy == "generative").to(device)
+    model = Ouroboros(config.model, saved["width"], config.train.energy == "generative", saved["vocabulary"]).to(device)
     model.load_state_dict(saved["model"])
     model.eval()
     return Scorer(model, saved["temperature"], device, config, saved["data"])

@@ -20,23 +20,25 @@ import signal
 import sys
 import time
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch.nn.parallel import DistributedDataParallel
 
 from engine import runlog
 from engine.config.load import load_config, work_dir
 from engine.config.ouroboros import OuroborosConfig
 from engine.config.ouroboros import Train as TrainConfig
 from engine.ouroboros import calibrate, checkpoint, edges
-from engine.ouroboros.batches import Table, share_of, some_rows, training_rows
+from engine.ouroboros.batches import ChoiceTable, Table, share_of, some_rows, training_choices, training_rows
+from engine.ouroboros.choices import TASKS
 from engine.ouroboros.dataset import Dataset, open_dataset, write_json
 from engine.ouroboros.equations import width_for
 from engine.ouroboros.errors import Refused
 from engine.ouroboros.losses import finite, loss_of
-from engine.ouroboros.model import Ouroboros, energy
+from engine.ouroboros.model import Batch, Ouroboros, energy
 from engine.ouroboros.muon import Muon
 
 
@@ -69,10 +71,39 @@ def pick_device(name: str) -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def build_model(cfg: OuroborosConfig, data: Dataset) -> Ouroboros:
-    limits = data.meta["limits"]
-    width = width_for(limits["operand"], limits["result"])
-    return Ouroboros(cfg.model, width, cfg.train.energy == "generative")
+def average_gradients(model: torch.nn.Module, world: int) -> None:
+    """The mean over all processes, in one message; a parameter that this step did not use counts as zero."""
+    used = [p for p in model.parameters() if p.requires_grad]
+    flat = torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in used])
+    torch.distributed.all_reduce(flat)
+    flat /= world
+    for p, gradient in zip(used, flat.split([p.numel() for p in used]), strict=True):
+        p.grad = gradient.view_as(p)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What is looked at during training: the same items each time, by task."""
+
+    batches: dict[str, list[Batch]]
+
+    def measure(self, model: torch.nn.Module, cfg: OuroborosConfig, group_size: int) -> dict[str, float]:
+        """Losses add up over the tasks; energies of T1 have the plain names, those of T2 carry theirs."""
+        found = {"val/loss": 0.0}
+        for task, batches in self.batches.items():
+            outputs = [(model(b), b) for b in batches]
+            items = sum(len(b) for b in batches)
+            for output, b in outputs:
+                judged = _judged(cfg.train.energy, output, b)
+                loss = loss_of(cfg.train.energy, *judged, group_size, cfg.train.rank_weight)
+                found["val/loss"] += float(loss) * len(b) / items
+            e = torch.cat([energy(output, b) for output, b in outputs])
+            wrong = torch.cat([b.wrong_B for b in batches])
+            name = "val/" if task == "result" else f"val/{task}_"
+            found[name + "energy_correct"] = float(e[~wrong].mean())
+            found[name + "energy_wrong"] = float(e[wrong].mean())
+            found[name + "accuracy"] = float(((e > cfg.evaluate.threshold) == wrong).float().mean())
+        return found
 
 
 def optimizers_of(model: torch.nn.Module, cfg: TrainConfig, fused: bool) -> list[torch.optim.Optimizer]:
@@ -104,7 +135,8 @@ class Asked:
         self.stop = True
 
 
-def train(cfg: OuroborosConfig, out: Path) -> int:
+def train(cfg: OuroborosConfig, out: Path, data_folder: Path | None = None, model_name: str = "ouroboros") -> int:
+    """`data_folder`: where the prepared data lies, if not in `out`."""
     t = cfg.train
     # ---- device and processes
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
@@ -116,19 +148,21 @@ def train(cfg: OuroborosConfig, out: Path) -> int:
     autocast = torch.autocast(device.type, torch.bfloat16) if t.dtype == "bfloat16" else nullcontext()
 
     # ---- data
-    data = open_dataset(out)
+    data = open_dataset(data_folder or out)
     require_probe(data)
     limits = data.meta["limits"]
     width = width_for(limits["operand"], limits["result"])
+    vocabulary = data.meta["choices"]["vocabulary"]
     table, val = Table(data.items("train"), width, device), Table(data.items("val"), width, device)
-    val_batch = val.batch(some_rows(val, t.eval_items, cfg.seed))
+    choices = open_choices(data, "train", width, device)
+    validation = Validation(
+        {"result": [val.batch(some_rows(val, t.eval_items, cfg.seed))]} | _choice_batches(data, cfg, device)
+    )
 
     # ---- model
     torch.manual_seed(cfg.seed)
-    model = build_model(cfg, data).to(device)
+    model = Ouroboros(cfg.model, width, t.energy == "generative", vocabulary).to(device)
     stepped: torch.nn.Module = torch.compile(model) if t.compile else model  # type: ignore[assignment]
-    if world > 1:
-        stepped = DistributedDataParallel(stepped, device_ids=[device.index] if device.type == "cuda" else None)
     optimizers = optimizers_of(model, t, fused=device.type in ("cuda", "cpu"))
     base_rates = [[g["lr"] for g in o.param_groups] for o in optimizers]
     parameters = sum(p.numel() for p in model.parameters())
@@ -167,17 +201,26 @@ def train(cfg: OuroborosConfig, out: Path) -> int:
                 param_group["lr"] = base * share
         if cfg.model.dropout:
             torch.manual_seed(cfg.seed * 1_000_003 + step)
-        rows = share_of(training_rows(table, t.energy, t.batch, cfg.seed, step), rank, world, group)
         model.train()
-        total = 0.0
-        for part in range(t.accumulate):
-            batch = table.batch(share_of(rows, part, t.accumulate, group))
-            last = part == t.accumulate - 1
-            with autocast, nullcontext() if last or world == 1 else stepped.no_sync():  # type: ignore[operator]
-                loss = loss_of(t.energy, stepped(batch), batch, table.group_size, t.rank_weight) / t.accumulate
-                loss.backward()
-            total = total + loss.detach()
-            positions_seen += len(batch) * (width + (t.energy != "generative"))
+        rows = share_of(training_rows(table, t.energy, t.batch, cfg.seed, step), rank, world, group)
+        micro = [
+            (table.batch(share_of(rows, part, t.accumulate, group)), 1 / t.accumulate) for part in range(t.accumulate)
+        ]
+        if choices is not None:
+            chosen = training_choices(choices, t.energy, t.choices_batch, cfg.seed, step)
+            chosen = share_of(chosen, rank, world, group)
+            micro += [
+                (choices.batch(p), len(p) / len(chosen)) for p in choices.micro_batches(chosen, t.token_budget, group)
+            ]
+        total = torch.zeros((), device=device)
+        for batch, weight in micro:
+            with autocast:
+                loss = loss_of(t.energy, stepped(batch), batch, table.group_size, t.rank_weight) * weight
+            loss.backward()
+            total += loss.detach()
+            positions_seen += batch.positions
+        if world > 1:
+            average_gradients(model, world)
         if t.clip is not None:
             torch.nn.utils.clip_grad_norm_(model.parameters(), t.clip)
         for optimizer in optimizers:
@@ -192,28 +235,17 @@ def train(cfg: OuroborosConfig, out: Path) -> int:
                 )
             model.eval()
             with torch.no_grad(), autocast:
-                output = model(val_batch)
-                val_loss = float(
-                    loss_of(t.energy, *_judged(t.energy, output, val_batch), val.group_size, t.rank_weight)
-                )
-                e = energy(output, val_batch)
-            wrong = val_batch.wrong_B
+                seen = validation.measure(model, cfg, val.group_size)
             seconds = time.perf_counter() - clock
-            seen = {
-                "train/loss": float(total),
-                "val/loss": val_loss,
-                "val/energy_correct": float(e[~wrong].mean()),
-                "val/energy_wrong": float(e[wrong].mean()),
-                "val/accuracy": float(((e > cfg.evaluate.threshold) == wrong).float().mean()),
-                "train/lr_share": share,
-                "train/positions_per_s": positions_seen * world / seconds,
-            }
+            seen |= {"train/loss": float(total), "train/lr_share": share}
+            seen["train/positions_per_s"] = positions_seen * world / seconds
             runlog.log(step=step + 1, **seen)
             runlog.progress(step + 1, t.iters)
             cpu_s = spent + time.process_time() - started
-            print(_line(step + 1, seen, cpu_s), flush=True)
-            if val_loss < best_loss:
-                best_loss, bad = val_loss, 0
+            if rank == 0:
+                print(_line(step + 1, seen, cpu_s), flush=True)
+            if seen["val/loss"] < best_loss:
+                best_loss, bad = seen["val/loss"], 0
                 best = {n: v.detach().cpu().clone() for n, v in model.state_dict().items()}
             else:
                 bad += 1
@@ -235,16 +267,16 @@ def train(cfg: OuroborosConfig, out: Path) -> int:
         model.load_state_dict(best)
         model.eval()
         with torch.no_grad():
-            everything = val.batch(some_rows(val, val.size, cfg.seed))
-            warmth = calibrate.temperature(model(everything), everything)
-        checkpoint.save(
-            out / "best.pt", {"model": best, "temperature": warmth, "width": width, "step": step + 1} | marks
-        )
+            calibrating = {"result": [val.batch(some_rows(val, val.size, cfg.seed))]}
+            calibrating |= _choice_batches(data, cfg, device, most=None)
+            warmth = {task: calibrate.temperature([(model(b), b) for b in bs]) for task, bs in calibrating.items()}
+        saved = {"model": best, "temperature": warmth, "width": width, "vocabulary": vocabulary, "step": step + 1}
+        checkpoint.save(out / "best.pt", saved | {"tokenizer": data.meta["choices"]["tokenizer"]} | marks)
         told = {
             "parameters": parameters,
             "steps": step + 1,
             "best_val_loss": best_loss,
-            "temperature": warmth,
+            **{f"temperature_{task}": value for task, value in warmth.items()},
             "cpu_s": round(cpu_s, 1),
             "energy": t.energy,
             "stopped_early": stopped_early,
@@ -256,24 +288,44 @@ def train(cfg: OuroborosConfig, out: Path) -> int:
         runlog.artifact(out / "ckpt.pt")
         runlog.artifact(out / "train.json")
         runlog.model(
-            name=f"ouroboros-{cfg.preset}",
+            name=f"{model_name}-{cfg.preset}",
             model_type=f"ouroboros-{t.energy}",
             path=out / "best.pt",
             metadata=told | {"data": data.fingerprint, "seed": cfg.seed},
         )
-        print(f"best validation loss {best_loss:.4f}, temperature {warmth:.2f}, {cpu_s:.0f} CPU-seconds")
+        print(f"best validation loss {best_loss:.4f}, temperature {warmth['result']:.2f}, {cpu_s:.0f} CPU-seconds")
     if world > 1:
         torch.distributed.destroy_process_group()
     return 0
 
 
-def _judged(name: str, output: torch.Tensor, batch: Any) -> tuple[torch.Tensor, Any]:
+def open_choices(data: Dataset, split: str, width: int, device: torch.device) -> ChoiceTable | None:
+    """The choices of a split, where they were prepared with contexts."""
+    stored = data.choices(split)
+    return None if stored.texts is None else ChoiceTable(stored.choices, stored.texts, width, device)
+
+
+def _choice_batches(
+    data: Dataset, cfg: OuroborosConfig, device: torch.device, most: int | None = 256
+) -> dict[str, list[Batch]]:
+    """Validation choices by task, in micro-batches; at most `most` items of each."""
+    limits = data.meta["limits"]
+    table = open_choices(data, "val", width_for(limits["operand"], limits["result"]), device)
+    found: dict[str, list[Batch]] = {}
+    for task in table.tasks if table else []:
+        assert table is not None
+        rows = np.flatnonzero(table.choices.task == task)[:most]
+        parts = table.micro_batches(rows, cfg.train.token_budget, table.group_size)
+        found[TASKS[task]] = [table.batch(part) for part in parts]
+    return found
+
+
+def _judged(name: str, output: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, Batch]:
     """What the loss looks at on validation: the generative one has no target on a wrong item."""
     if name != "generative":
         return output, batch
     right = ~batch.wrong_B
-    kept = (batch.op_B, batch.a_BW, batch.b_BW, batch.claimed_BW, batch.wrong_B)
-    return output[right], type(batch)(*(field[right] for field in kept))
+    return output[right], batch[right]
 
 
 def _resumable(path: Path, marks: dict[str, Any], iters: int) -> dict[str, Any] | None:
