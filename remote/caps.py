@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
-OnCap = Literal["save-then-terminate", "terminate", "hold"]
-ON_CAP: tuple[OnCap, ...] = ("save-then-terminate", "terminate", "hold")
+from engine.protocol.plan import ON_CAP
 
 DEFAULT_HOURS = 4.0
 
@@ -39,7 +37,7 @@ class Caps:
     """Always set by `caps_for`."""
     idle_minutes: float | None = DEFAULT_IDLE_MINUTES
     """None: idle time ends nothing."""
-    on_cap: OnCap = "save-then-terminate"
+    on_cap: str = "save-then-terminate"
     grace_s: float = DEFAULT_GRACE_S
     """How long saving may take. It is asked for this long before the cap, so that the cap is kept."""
 

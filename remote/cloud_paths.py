@@ -37,11 +37,8 @@ class CloudPaths:
         return self.folder / "lambda.key"
 
     @property
-    def pins(self) -> Path:  # the host key of each instance
-        return self.folder / "pins"
-
-    def pin(self, instance_id: str) -> Path:
-        return self.pins / f"{safe_instance_id(instance_id)}.json"
+    def pins(self) -> Path:  # the host key of each instance, as OpenSSH reads it
+        return self.folder / "known_hosts"
 
     @property
     def guard_lock(self) -> Path:  # held while a guard runs
@@ -59,13 +56,6 @@ class CloudPaths:
         """Create the folder, closed to other users."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder.chmod(0o700)
-
-
-def safe_instance_id(instance_id: str) -> str:
-    """An id from the provider's answer, fit to name a file."""
-    if not re.match(r"[A-Za-z0-9][A-Za-z0-9_-]{0,80}\Z", instance_id):
-        raise ValueError(f"{instance_id!r} is no instance id")
-    return instance_id
 
 
 def safe_name(name: str) -> str:

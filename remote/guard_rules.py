@@ -106,8 +106,8 @@ def _budget(facts: Facts) -> Due:
     if facts.price_cents_per_h <= 0:
         return Due("budget", math.inf, True)
     span = math.floor(facts.max_usd * 6000 / facts.price_cents_per_h + 1e-6) * 60.0
-    # Short budgets keep nine tenths of themselves.
-    return Due(f"budget ${facts.max_usd:.2f}", facts.billing_from + span - min(END_MARGIN_S, span / 10), True)
+    # A budget of a few minutes keeps half of itself: the order to terminate takes its time whatever it is.
+    return Due(f"budget ${facts.max_usd:.2f}", facts.billing_from + span - min(END_MARGIN_S, span / 2), True)
 
 
 def _idle(facts: Facts) -> list[Due]:

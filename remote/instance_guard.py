@@ -1,4 +1,7 @@
-"""The guard on the machine itself, opt-in: `python3 -m remote.instance_guard /etc/fractal-guard.json`, once a minute by a timer.
+"""The guard on the machine itself, opt-in.
+
+    python3 -m remote.instance_guard /etc/fractal-guard.json          # once a minute, by a timer
+    python3 -m remote.instance_guard /etc/fractal-guard.json --end    # end the bill now; exit code 0 when the order was taken
 
 It applies the same rules as the guard beside the console, and can end the bill only if it was given an API key. The key is
 full-power, so it comes over SSH after the boot into a root-only file on a tmpfs, never by user_data, and is gone after a
@@ -76,7 +79,7 @@ def tick(settings: Settings, machine: Machine) -> Decision:
         state["is_ending"] = True
     _write_state(file, state)
     if decision.action == "terminate":
-        machine.shout(f"{decision.because}; {end_the_bill(settings)}")
+        machine.shout(f"{decision.because}; {end_the_bill(settings).words}")
     elif decision.action in ("hold", "save"):
         machine.shout(decision.because)
     return decision
@@ -112,23 +115,31 @@ def _save(settings: Settings) -> bool:
         return False
 
 
-def end_the_bill(settings: Settings) -> str:
-    """Find this machine by its tag and ask the provider to end it; says how it went."""
+@dataclass(frozen=True)
+class Order:
+    """How the order to terminate went."""
+
+    is_taken: bool
+    words: str
+
+
+def end_the_bill(settings: Settings) -> Order:
+    """Find this machine by its tag and ask the provider to end it."""
     try:
         key = Path(settings.key_file).read_text().strip()
     except OSError:
-        return "no API key here, so IT STILL BILLS: terminate it from the console or the website"
+        return Order(False, "no API key here, so IT STILL BILLS: terminate it from the console or the website")
     try:
         own = [i["id"] for i in _ask(settings, key, "GET", "/api/v1/instances", None) if _is_own(i, settings.uuid)]
         if not own:
-            return "not found in the account by its tag, so IT STILL BILLS"
+            return Order(False, "not found in the account by its tag, so IT STILL BILLS")
         _ask(settings, key, "POST", "/api/v1/instance-operations/terminate", {"instance_ids": own})
     except (OSError, ValueError, KeyError, TypeError) as error:
-        # The text of a URL error names the address, never the header with the key.
-        return (
-            f"the provider could not be asked ({type(error).__name__}), so IT STILL BILLS; the next minute tries again"
+        # The kind of error only: its text could repeat a header.
+        return Order(
+            False, f"the provider was not reached ({type(error).__name__}), so IT STILL BILLS; to be tried again"
         )
-    return "termination asked for"
+    return Order(True, "termination asked for")
 
 
 def _is_own(instance: dict[str, Any], uuid: str) -> bool:
@@ -170,10 +181,15 @@ def _shout(words: str) -> None:
         pass
 
 
-def main() -> None:
+def main() -> int:
     settings = Settings.read(Path(sys.argv[1]))
+    if "--end" in sys.argv[2:]:
+        order = end_the_bill(settings)
+        print(order.words)
+        return 0 if order.is_taken else 1
     tick(settings, Machine(time.time, lambda: look(Path(settings.root).expanduser()), _shout))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
