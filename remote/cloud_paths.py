@@ -41,6 +41,14 @@ class CloudPaths:
         return self.folder / "known_hosts"
 
     @property
+    def ssh_config(self) -> Path:  # aliases of instances; `~/.ssh/config` includes it if the user agrees
+        return self.folder / "ssh_config"
+
+    @property
+    def saves(self) -> Path:  # per machine: how the save command ended
+        return self.folder / "saves"
+
+    @property
     def guard_lock(self) -> Path:  # held while a guard runs
         return self.folder / "guard.lock"
 

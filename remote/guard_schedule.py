@@ -28,6 +28,8 @@ ExecStart={_quoted(python)} -m remote.guard --once
 # Exit code 1 is "a person should look", 2 "could not tell": news, not a broken unit.
 SuccessExitStatus=1 2
 TimeoutStartSec=300
+# What saves goes on when the look is over.
+KillMode=process
 
 # ~/.config/systemd/user/fractal-guard.timer
 [Unit]

@@ -63,6 +63,7 @@ class LambdaCloud:
         self._sleep = sleep
         self.account = key.fingerprint
         """Tells accounts apart: "absent" is no proof for an instance that another key launched."""
+        self.base_url = base_url
         self._http = httpx.Client(
             base_url=base_url,
             headers={"Authorization": f"Bearer {key.reveal()}", "Accept": "application/json"},

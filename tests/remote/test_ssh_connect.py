@@ -311,7 +311,7 @@ def test_an_agent_that_is_gone_leaves_the_files(target: Target, trust: Trust, tm
 def test_a_server_that_takes_no_keys_says_what_it_takes(tmp_path: Path, trust: Trust, keys: dict[str, Path]) -> None:
     with Sshd(tmp_path / "sshd", [keys["good"]], options=["PubkeyAuthentication no"]) as server:
         there = Target("box", "127.0.0.1", server.port, getpass.getuser(), (keys["good"],))
-        with pytest.raises(LoginRefused, match="takes no keys, only: .*PubkeyAuthentication yes"):
+        with pytest.raises(LoginRefused, match=r"takes no keys, only: .*PubkeyAuthentication yes"):
             connect(there, trust, Person(lambda shown: True))
 
 
