@@ -1,0 +1,88 @@
+"""How long it takes to be there: `--help`, the first frame of the app with 5 phases and 1,000 runs, launching a run.
+
+    make bench        or        .venv/bin/python -m pytest -c tests/bench/pytest.ini tests/bench/test_start.py -s
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from console.store import Store
+from engine.protocol.layout import Root
+from engine.protocol.spec import RunSpec, new_id
+from engine.protocol.status import Status
+from remote.local_host import LocalHost
+from tests.bench.spent import spent
+
+_FIRST_FRAME = """
+import asyncio, os, sys
+from console.app import ConsoleApp
+from console.workers import open_workspace
+
+class Once(ConsoleApp):
+    def on_looked(self, message):
+        super().on_looked(message)
+        self.call_after_refresh(self.exit)
+
+Once(open_workspace()).run(headless=True, size=(120, 40))
+os._exit(0)
+"""
+
+_EMPTY_APP = """
+import os
+from textual.app import App
+from textual.widgets import Static
+
+class Empty(App):
+    def compose(self):
+        yield Static("x")
+    def on_mount(self):
+        self.call_after_refresh(self.exit)
+
+Empty().run(headless=True, size=(120, 40))
+os._exit(0)
+"""
+
+
+def _root_with_runs(folder: Path, count: int) -> Root:
+    """A root whose index knows many finished runs of this repository's phases."""
+    root = Root(folder)
+    store = Store(root.path / "console.db")
+    phases = ["phase1-coconut", "phase3-quietstar", "phase7-ouroboros", "phase11-code-verifier", "phase14-best-of-n"]
+    project = Path.cwd().name
+    for at in range(count):
+        run_id = new_id("bench", str(at), now=1.79e9 + at)
+        spec = RunSpec(run_id, project, phases[at % 5], "train", "cpu", "cpu", ["true"], "/", "/", created=1.79e9 + at)
+        store.put_run(spec, Status("failed", "exit code 1", code=1, started=1.79e9 + at, ended=1.79e9 + at + 5))
+        store.set_registered(run_id)
+    store.close()
+    return root
+
+
+def test_help_and_first_frame(tmp_path: Path) -> None:
+    root = _root_with_runs(tmp_path / "root", 1000)
+    env = {**os.environ, "FRACTAL_ROOT": str(root.path)}
+    print()
+    print("python -c pass:                ", spent([sys.executable, "-c", "pass"]).words())
+    print("fractal-console --help:        ", spent([sys.executable, "-m", "console", "--help"], env=env).words())
+    print("fractal-console phases:        ", spent([sys.executable, "-m", "console", "phases"], env=env).words())
+    print("empty Textual app, first frame:", spent([sys.executable, "-c", _EMPTY_APP], env=env).words())
+    print("first useful frame, 1,000 runs:", spent([sys.executable, "-c", _FIRST_FRAME], env=env).words())
+
+
+def test_launching_a_run_costs(tmp_path: Path) -> None:
+    host = LocalHost(Root(tmp_path / "root"))
+    took = []
+    for at in range(8):
+        work = str(tmp_path / "work")
+        spec = RunSpec(new_id("bench"), "p", "phase", "step", "cpu", "cpu", ["true"], "/", work, created=time.time())
+        begun = time.perf_counter()
+        host.launch(spec)
+        if at:
+            took.append(time.perf_counter() - begun)
+        while host.observe(spec.run_id).live:
+            time.sleep(0.01)
+    print(f"\nlaunch to claimed: median {sorted(took)[len(took) // 2] * 1000:.0f} ms of {len(took)}")
