@@ -59,7 +59,7 @@ def _line() -> ProgressLine:
 def run_line(view: RunView, checks: list[Check], columns: int = 150) -> str:
     """`▶ train  320/900 steps  loss 0.41  ETA 38 s`, as far as the width goes."""
     spec = view.spec
-    parts = [f"  {sign(view.status.state)} {spec.step if spec else ''}"]
+    parts = [f"  {sign(view.status.state)} {spec.step if spec else ''}".rstrip()]
     p = view.progress
     if p.total:
         parts.append(f"{number(p.done)}/{number(p.total)} {p.unit}")

@@ -30,11 +30,13 @@ def phase_line(s: PhaseStanding, columns: int = 34) -> Text:
 
 
 def goal_text(markdown: str) -> Text:
-    """Bold, code and bullets of a goal; the rest of Markdown stays as it was typed."""
+    """Bold, italics, code and bullets of a goal; the rest of Markdown stays as it was typed."""
     text = Text()
-    for part in re.split(r"(\*\*[^*]+\*\*|`[^`]+`)", _joined(markdown)):
+    for part in re.split(r"(\*\*[^*]+\*\*|(?<!\*)\*[^*\s][^*]*\*|`[^`]+`)", _joined(markdown)):
         if part.startswith("**"):
             text.append(part[2:-2], "bold")
+        elif len(part) > 2 and part[0] == part[-1] == "*":
+            text.append(part[1:-1], "italic")
         elif part.startswith("`"):
             text.append(part[1:-1], "cyan")
         else:
