@@ -75,7 +75,7 @@ class Sink:
             lines = []
             while self.waiting:
                 event = self._event(*self.waiting.popleft())
-                lines.append(encode(event))
+                lines.append(_line(event))
                 if self.wandb is not None:
                     self.wandb.take(event)
             self._pending += b"".join(lines)
@@ -89,7 +89,7 @@ class Sink:
         step, values = body
         if step is not None:
             head["step"] = step
-        head["values"] = {name: _plain(value) for name, value in values.items()}
+        head["values"] = values
         return head
 
     def _write_pending(self) -> None:
@@ -102,10 +102,19 @@ class Sink:
             self._pending = self._pending[done:]
 
     def _trim(self) -> None:
-        if self._pending.count(b"\n") > _KEEP_UNWRITTEN:
-            first = self._pending.index(b"\n") + 1
-            self._pending = self._pending[first:]
-            self.dropped += 1
+        """Too much for memory: the oldest metrics go. The first line may be half on disk already, so it stays."""
+        too_many = self._pending.count(b"\n") - _KEEP_UNWRITTEN
+        if too_many <= 0:
+            return
+        first, *rest = self._pending.splitlines(keepends=True)
+        kept = []
+        for line in rest:
+            if too_many > 0 and b'"kind":"metric"' in line:
+                too_many -= 1
+                self.dropped += 1
+            else:
+                kept.append(line)
+        self._pending = b"".join([first, *kept])
 
     def close(self) -> None:
         self._closed.set()
@@ -177,26 +186,41 @@ class WandbSink:
 
 
 def _plain(value: Any) -> Any:
-    """A JSON number for what training code hands over: numpy and torch scalars included."""
+    """A JSON number for what training code hands over: numpy and torch scalars included. Never raises: a run goes on."""
     if type(value) is float or type(value) is int:
         return value
-    item = getattr(value, "item", None)
-    return item() if item is not None else value
+    try:
+        item = getattr(value, "item", None)
+        return item() if item is not None else value
+    except Exception:  # a tensor of many elements, one on a broken device: what it says of itself is kept
+        return str(value)
+
+
+def _line(event: Event) -> bytes:
+    """The event's line; what JSON has no word for stands as its text."""
+    try:
+        return encode(event)
+    except (TypeError, ValueError, RecursionError):
+        return encode(json.loads(json.dumps(event, default=str, skipkeys=True)))
 
 
 _sink: Sink | None = None
 _opened = False
+_opening = threading.Lock()  # two threads of a program may log for the first time at once
 
 
 def _open() -> Sink | None:
     """The sink of this process, made at the first call; None outside a run and on ranks other than 0."""
     global _sink, _opened
-    if not _opened:
-        _opened = True
-        path = os.environ.get("FRACTAL_EVENTS")
+    with _opening:
+        path = None if _opened else os.environ.get("FRACTAL_EVENTS")
         if path and os.environ.get("RANK", "0") == "0":
-            _sink = Sink(Path(path), _wandb_sink())
-            atexit.register(_sink.close)
+            try:
+                _sink = Sink(Path(path), _wandb_sink())
+                atexit.register(_sink.close)
+            except OSError as error:
+                print(f"{path} can't be written: {error}. The run goes on without events.", file=sys.stderr)
+        _opened = True  # last: whoever sees it sees the sink
     return _sink
 
 
@@ -209,7 +233,10 @@ def log(step: int | None = None, **metrics: Any) -> None:
     """Numbers at a step; one line for all that one call carries."""
     sink = _sink if _opened else _open()
     if sink is not None:
-        sink.waiting.append((time.time(), "metric", (step, metrics)))
+        for name, value in metrics.items():  # now, not later: the tensor may be changed in place by then
+            if type(value) is not float and type(value) is not int:
+                metrics[name] = _plain(value)
+        sink.waiting.append((time.time(), "metric", (step if step is None else _plain(step), metrics)))
 
 
 def fact(name: str, value: Any, **about: Any) -> None:
@@ -243,12 +270,12 @@ def model(name: str, model_type: str, path: str | os.PathLike[str], metadata: di
 
 def checkpoint(path: str | os.PathLike[str], step: int) -> None:
     """A checkpoint was written; say it after the file is whole."""
-    _put("checkpoint", {"path": shown_path(Path(path), os.environ.get("FRACTAL_WORK")), "step": step})
+    _put("checkpoint", {"path": shown_path(Path(path), os.environ.get("FRACTAL_WORK")), "step": _plain(step)})
 
 
 def progress(done: float, total: float, unit: str = "steps") -> None:
     """How far this run is; the console derives rate and ETA."""
-    _put("progress", {"done": done, "total": total, "unit": unit})
+    _put("progress", {"done": _plain(done), "total": _plain(total), "unit": unit})
 
 
 def note(text: str) -> None:
