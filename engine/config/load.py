@@ -242,8 +242,12 @@ def _model_in(annotation: Any) -> Any:
 
 def nearest(word: str, good: list[str]) -> str:
     """`; did you mean 'x'?`, or nothing."""
-    close = difflib.get_close_matches(word, good, n=1, cutoff=0.5)
+    close = _closest(word, good)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _closest(word: str, good: list[str]) -> list[str]:
+    return difflib.get_close_matches(word, good, n=1, cutoff=0.5)
 
 
 def work_dir(phase: str, cfg: Config) -> Path:
