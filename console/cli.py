@@ -131,8 +131,12 @@ def foreseen(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.errno == 28:
         return f"the disk is full ({error.filename or 'writing'}); free some space and try again"
     if type(error).__module__ == "sqlite3":
+        from engine.protocol.layout import default_root
+
+        index = default_root() / "console.db"
         return (
-            f"the console's index can't be used: {error}. It can be deleted (console.db); it is rebuilt from the runs"
+            f"the console's index {index} can't be used: {error}. If it is broken, move it aside (mv {index} "
+            f"{index}.broken): runs come back from their folders, ticks and overrides have to be said again"
         )
     if isinstance(error, PermissionError):
         return f"no permission for {error.filename}"
