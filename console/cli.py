@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -56,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; every foreseeable problem ends in one clear line."""
+    _survive_any_locale()
     arguments = parser().parse_args(argv)
     if arguments.version:
         from engine.protocol.version import VERSION
@@ -75,6 +77,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"fractal-console: {line}", file=sys.stderr)
         return 2
+
+
+def _survive_any_locale() -> None:
+    """Where the terminal's encoding has no `✓`, a `?` stands for it; nothing ends because of a sign."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _version() -> str:
