@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -56,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; every foreseeable problem ends in one clear line."""
+    _survive_any_locale()
     arguments = parser().parse_args(argv)
     if arguments.version:
         from engine.protocol.version import VERSION
@@ -75,6 +77,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"fractal-console: {line}", file=sys.stderr)
         return 2
+
+
+def _survive_any_locale() -> None:
+    """Where the terminal's encoding has no `✓`, a `?` stands for it; nothing ends because of a sign."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _version() -> str:
@@ -131,8 +139,12 @@ def foreseen(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.errno == 28:
         return f"the disk is full ({error.filename or 'writing'}); free some space and try again"
     if type(error).__module__ == "sqlite3":
+        from engine.protocol.layout import default_root
+
+        index = default_root() / "console.db"
         return (
-            f"the console's index can't be used: {error}. It can be deleted (console.db); it is rebuilt from the runs"
+            f"the console's index {index} can't be used: {error}. If it is broken, move it aside (mv {index} "
+            f"{index}.broken): runs come back from their folders, ticks and overrides have to be said again"
         )
     if isinstance(error, PermissionError):
         return f"no permission for {error.filename}"

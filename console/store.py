@@ -66,6 +66,11 @@ class RunRow:
     final: bool
 
     @property
+    def unreadable(self) -> bool:
+        """Its folder is there and can't be read; `reason` says why."""
+        return self.project == _NOBODY
+
+    @property
     def seconds(self) -> float | None:
         """How long the command has run."""
         if self.started is None:
@@ -109,20 +114,27 @@ class Store:
         paths = root.run(run_id)
         try:
             spec = read_spec(paths.spec)
-            status = observe(paths)
+            return spec is not None and self.put_run(spec, observe(paths))
         except NewerProtocol as error:
-            spec, status = _unreadable(run_id), Status(LOST, str(error))
+            problem = str(error)
         except (ValueError, TypeError, KeyError) as error:
-            spec, status = _unreadable(run_id), Status(LOST, f"{paths.spec} can't be read: {error}")
-        return spec is not None and self.put_run(spec, status)
+            problem = f"{paths.spec} can't be read: {error}"
+        # Open in the index: once this installation is newer, or the file is mended, it is read like any other.
+        return self.put_run(_unreadable(run_id, paths.folder.stat().st_mtime), Status(LOST, problem), settled=False)
 
-    def put_run(self, spec: RunSpec, status: Status) -> bool:
+    def put_run(self, spec: RunSpec, status: Status, settled: bool | None = None) -> bool:
         """Write a run's row; True if that changed anything."""
         row = (
             *(spec.run_id, spec.host, spec.project, spec.phase, spec.step, spec.preset, spec.variant, spec.plan),
             *(spec.created, spec.created_by, spec.seed, spec.tree, spec.code, spec.config_hash, spec.family),
             # `lost` is only concluded, and a folder may still get its end: it stays open in the index for an hour
-            *(status.state, status.reason, status.started, status.ended, int(_settled(status, spec))),
+            *(
+                status.state,
+                status.reason,
+                status.started,
+                status.ended,
+                int(_settled(status, spec) if settled is None else settled),
+            ),
         )
         before = self._db.execute(f"SELECT {_COLUMNS} FROM runs WHERE run_id = ?", (spec.run_id,)).fetchone()
         if before == row:
@@ -221,9 +233,12 @@ def _settled(status: Status, spec: RunSpec) -> bool:
     return status.state in FINAL and (status.state != LOST or time.time() - spec.created > 3600)
 
 
-def _unreadable(run_id: str) -> RunSpec:
+_NOBODY = "?"
+
+
+def _unreadable(run_id: str, created: float) -> RunSpec:
     """A row for a folder that can't be read, so that it is seen and not silently missing."""
-    return RunSpec(run_id, "?", "?", "?", "?", "?", [], "", "", created=0.0)
+    return RunSpec(run_id, _NOBODY, "?", "?", "?", "?", [], "", "", created=created)
 
 
 def frozen(evidence: Evidence) -> dict[str, Any]:

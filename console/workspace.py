@@ -157,6 +157,8 @@ class Workspace:
             return rows[0]
         found = [r for r in rows if r.run_id == word] or [r for r in rows if word in r.run_id]
         if len(found) == 1:
+            if found[0].unreadable:
+                raise UserError(found[0].reason)
             return found[0]
         if found:
             shown = ", ".join(r.run_id for r in found[:4])

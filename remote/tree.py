@@ -90,14 +90,21 @@ class TreeReader:
                 return None if not path.is_file() else self._linked(path, name)
             key = (str(path), about.st_size, about.st_mtime_ns, about.st_ino)
             if key not in self._known:
-                self._known[key] = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+                self._known[key] = _digest(path, about)
         except OSError:  # deleted meanwhile, or listed by git and gone
             return None
         return TreeFile(name, self._known[key], about.st_size, bool(about.st_mode & stat.S_IXUSR))
 
     def _linked(self, path: Path, name: str) -> TreeFile:
-        data = path.read_bytes()
-        return TreeFile(name, hashlib.blake2b(data, digest_size=16).hexdigest(), len(data), os.access(path, os.X_OK))
+        about = path.stat()
+        return TreeFile(name, _digest(path, about), about.st_size, os.access(path, os.X_OK))
+
+
+def _digest(path: Path, about: os.stat_result) -> str:
+    """Of the content; of size and time for a large file: gigabytes of data beside the source are not read at every look."""
+    if about.st_size > _LARGE_BYTES:
+        return f"{about.st_size}:{about.st_mtime_ns}"
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
 
 def names(folder: Path) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from typing import Any
 
@@ -45,14 +46,25 @@ def without_terminal() -> int:
     space = workspace()
     space.refresh()
     tree = space.tree()
-    _print_phases([space.standing(p, space.choose(p), tree) for p in space.project.phases.phases.values()])
+    standings = [space.standing(p, space.choose(p), tree) for p in space.project.phases.phases.values()]
+    _print_phases(standings)
     for problem in space.project.phases.problems:
         print(f"✗ {problem}")
     print("\nNo terminal here, so the console stays shut. Type next:")
-    print("  fractal-console run phase7-ouroboros --preset cpu     # every step in order, gates between, live progress")
-    print("  fractal-console gates phase7-ouroboros                # each check, its verdict and its because")
+    if standings:
+        first = min(standings, key=_effort)
+        words = f"{first.phase.phase} --preset {first.preset}"
+        print(f"  fractal-console run {words}      # every step in order, gates between, live progress")
+        print(f"  fractal-console gates {words}    # each check, its verdict and its because")
     print("  fractal-console --help")
     return 0
+
+
+def _effort(standing: PhaseStanding) -> tuple[bool, float]:
+    """What a newcomer tries first: a phase that can start, the quickest one by its own estimates."""
+    estimates = [s.step.estimate.get(standing.preset) for s in standing.steps if not s.step.optional]
+    minutes = sum(math.inf if e is None else e.minutes for e in estimates)
+    return standing.steps[0].blocked is not None if standing.steps else True, minutes
 
 
 def _phase_json(s: PhaseStanding) -> dict[str, Any]:

@@ -188,12 +188,19 @@ def check(model: type[M], value: dict[str, Any], where: str) -> M:
     try:
         checked = model.model_validate(value)
     except ValidationError as error:
-        # An unknown key first: most of the time it is why another one is missing.
-        problems = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-        raise ConfigError("\n".join(_said(model, where, e) for e in problems)) from None
+        raise ConfigError("\n".join(_said(model, where, e) for e in _telling(model, error.errors()))) from None
     for key, number in _strange(checked.model_dump(), ""):
         raise ConfigError(f"{where}: {key}: {number} is no number to compute with")
     return checked
+
+
+def _telling(model: type[BaseModel], errors: list[Any]) -> list[Any]:
+    """Unknown keys first; the key that a misspelt one was meant to be is missing because of it, and not told again."""
+    unknown = [e for e in errors if e["type"] == "extra_forbidden"]
+    meant = {
+        (*e["loc"][:-1], key) for e in unknown for key in _closest(str(e["loc"][-1]), _keys_at(model, e["loc"][:-1]))
+    }
+    return unknown + [e for e in errors if e not in unknown and not (e["type"] == "missing" and e["loc"] in meant)]
 
 
 def _strange(value: Any, key: str) -> list[tuple[str, float]]:
@@ -242,8 +249,12 @@ def _model_in(annotation: Any) -> Any:
 
 def nearest(word: str, good: list[str]) -> str:
     """`; did you mean 'x'?`, or nothing."""
-    close = difflib.get_close_matches(word, good, n=1, cutoff=0.5)
+    close = _closest(word, good)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _closest(word: str, good: list[str]) -> list[str]:
+    return difflib.get_close_matches(word, good, n=1, cutoff=0.5)
 
 
 def work_dir(phase: str, cfg: Config) -> Path:

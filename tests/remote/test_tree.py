@@ -1,0 +1,70 @@
+"""The source of a project: which files, under which hash."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from engine.protocol.layout import Root
+from remote.tree import TreeReader, snapshot
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def test_outside_git_hidden_folders_and_caches_are_left_out(tmp_path: Path) -> None:
+    write(tmp_path, {"train.py": "a", "src/net.py": "b", "venv/x.py": "c", "__pycache__/y.py": "d"})
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden/z.py").write_text("e")
+    assert [f.path for f in TreeReader().read(tmp_path).files] == ["src/net.py", "train.py"]
+
+
+def test_the_hash_follows_the_content_and_comes_back_with_it(tmp_path: Path) -> None:
+    reader = TreeReader()
+    write(tmp_path, {"a.py": "one"})
+    first = reader.read(tmp_path).hash
+    write(tmp_path, {"a.py": "two!"})
+    second = reader.read(tmp_path).hash
+    write(tmp_path, {"a.py": "one"})
+    assert first != second
+    assert reader.read(tmp_path).hash == first
+
+
+def test_only_the_named_code_makes_the_code_hash(tmp_path: Path) -> None:
+    write(tmp_path, {"train.py": "a", "model.pt": "weights"})
+    before = TreeReader().read(tmp_path).code_hash(("*.py",))
+    write(tmp_path, {"model.pt": "better weights"})
+    assert TreeReader().read(tmp_path).code_hash(("*.py",)) == before
+    write(tmp_path, {"train.py": "b"})
+    assert TreeReader().read(tmp_path).code_hash(("*.py",)) != before
+
+
+def test_a_large_file_is_known_by_size_and_time_and_never_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tmp_path / "data.bin"
+    data.touch()
+    os.truncate(data, 60 << 20)
+
+    def unwanted(path: Path) -> bytes:
+        raise AssertionError(f"{path} was read")
+
+    monkeypatch.setattr(Path, "read_bytes", unwanted)
+    before = TreeReader().read(tmp_path)
+    assert [f.path for f in before.large] == ["data.bin"]
+    os.utime(data, (1, 1))
+    assert TreeReader().read(tmp_path).hash != before.hash
+
+
+def test_a_snapshot_is_made_once_and_is_read_only(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    write(folder, {"a.py": "one"})
+    tree, root = TreeReader().read(folder), Root(tmp_path / "root")
+    copy = snapshot(tree, root)
+    write(folder, {"a.py": "two"})
+    assert snapshot(tree, root) == copy
+    assert (copy / "a.py").read_text() == "one"
+    assert (copy / "a.py").stat().st_mode & 0o222 == 0
