@@ -187,8 +187,14 @@ def _legend(traces: list[Trace], view: View, x: Domain) -> list[Entry]:
         name = "" if len(traces) == 1 and trace.name == view.title else trace.name
         gaps = f"{trace.columns.bad_count} NaN" if trace.columns.bad_count else ""
         value, raw = _value_words(trace, view, x)
-        entries.append(Entry(index, trace.mark, name, value, raw, gaps))
+        entry = Entry(index, trace.mark, "", value, raw, gaps)
+        entries.append(replace(entry, name=_shortened(name, max(6, view.width - entry.width - 1))))
     return entries
+
+
+def _shortened(name: str, room: int) -> str:
+    """A name's end, which is what tells metrics apart, where the whole has no room."""
+    return name if len(one_per_cell(name)) <= room else "…" + name[1 - room :]
 
 
 def _value_words(trace: Trace, view: View, x: Domain) -> tuple[str, str]:
@@ -326,7 +332,7 @@ def _row_of(value: float, y: Domain, rows: int) -> int:
     return math.floor(float(place(np.array([value]), y, rows * 4)[0] + 0.5) / 4)
 
 
-def _draw_axes(canvas: Canvas, frame: Frame, view: View, x: Domain, y: Domain, y_ticks: list[axes.Tick]) -> None:
+def _draw_axes(canvas: Canvas, frame: Frame, view: View, x: Domain, y: Domain, y_ticks: tuple[axes.Tick, ...]) -> None:
     bottom = frame.top + frame.rows
     if frame.left:
         canvas.glyphs[frame.top : bottom, frame.left - 1] = ord("│")

@@ -55,8 +55,7 @@ def window(x: Floats, domain: Domain, columns: int) -> Window:
 
 def extremes(curve: Curve, view: Window) -> tuple[float, float] | None:
     """The lowest and highest finite value in the window, None where there is none."""
-    found = curve.extrema(view.bounds[:1], view.bounds[-1:])
-    low, high = float(found.low[0]), float(found.high[0])
+    low, high = curve.range(int(view.bounds[0]), int(view.bounds[-1]))
     return (low, high) if low <= high else None
 
 

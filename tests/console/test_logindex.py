@@ -1,7 +1,7 @@
 import os
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -132,6 +132,13 @@ def test_a_file_that_is_gone_can_still_be_read(path: Path) -> None:
     path.unlink()
     assert index.file.check() is Change.GONE
     assert lines_of(index) == [b"one", b"two"]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_ordinary_file_is_refused_and_never_waited_for(path: Path, make: Callable[[Path], None]) -> None:
+    make(path)
+    with pytest.raises(OSError, match="not an ordinary file"):
+        LogFile(path)
 
 
 def test_a_file_cut_short_between_two_reads_gives_no_error(path: Path) -> None:

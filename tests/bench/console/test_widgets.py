@@ -87,7 +87,10 @@ def test_a_million_points_are_taken_in_and_smoothed() -> None:
 
     say("1M points from lists to columns and pyramid", cpu_ms(take_in, 5))
     series = take_in()
-    say("1M points smoothed the first time", cpu_ms(lambda: (series.columns().smooth(0.5), series.columns().smooth(0.9)), 5))
+    say(
+        "1M points smoothed the first time",
+        cpu_ms(lambda: (series.columns().smooth(0.5), series.columns().smooth(0.9)), 5),
+    )
 
 
 def test_appending_one_point_costs_microseconds() -> None:
@@ -165,7 +168,9 @@ async def test_four_live_charts_at_2_hz_write_at_most_15_kb_a_second(monkeypatch
 @pytest.fixture(scope="module")
 def big_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = tmp_path_factory.mktemp("log") / "log"
-    line = "2026-11-20 23:%02d:%02d INFO train step %d loss=0.%04d lr=1.0e-4 grad_norm=0.83 tokens/s=18342 memory=71.2GB\n"
+    line = (
+        "2026-11-20 23:%02d:%02d INFO train step %d loss=0.%04d lr=1.0e-4 grad_norm=0.83 tokens/s=18342 memory=71.2GB\n"
+    )
     part = "".join(line % (n // 60 % 60, n % 60, n, n * 7919 % 10000) for n in range(80_000)).encode()
     with path.open("wb") as out:
         for _ in range(LOG_MB * 1_000_000 // len(part)):
