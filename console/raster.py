@@ -76,6 +76,22 @@ def curve_dots(curve: Curve, view: Window, y: Domain, rows: int) -> Dots:
     return _fill([spans, joins], rows, view.columns)
 
 
+def band_dots(x: Floats, low: Curve, high: Curve, view: Window, y: Domain, rows: int) -> Dots:
+    """Everything between two curves over the same points, filled; straight edges where points are far apart."""
+    start, stop = view.bounds[:-1], view.bounds[1:]
+    bottoms, tops = low.extrema(start, stop).low, high.extrema(start, stop).high
+    held = bottoms <= tops
+    column = np.arange(view.columns)
+    known = np.isfinite(low.values.view) & np.isfinite(high.values.view)
+    if known.any() and not held.all():
+        middle = view.domain.low + view.domain.span * (column + 0.5) / view.columns
+        between = ~held & (middle >= x[known][0]) & (middle <= x[known][-1])
+        bottoms[between] = np.interp(middle[between], x[known], low.values.view[known])
+        tops[between] = np.interp(middle[between], x[known], high.values.view[known])
+        held |= between
+    return _fill([Runs(column[held], _rows(tops[held], y, rows), _rows(bottoms[held], y, rows))], rows, view.columns)
+
+
 def gap_columns(curve: Curve, view: Window, cells: int) -> Dots:
     """Per cell of two dot columns, whether a value that is not finite falls into it."""
     bounds = view.bounds[:: view.columns // cells]
