@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 STEADY = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 """Right ends of an x axis: at most a third stays empty, and old columns move only when the next one is reached."""
@@ -74,23 +75,26 @@ def nice_step(rough: float) -> float:
     return 10 * power
 
 
-def ticks(domain: Domain, most: int) -> list[Tick]:
-    """At most this many ticks inside the domain."""
+@lru_cache(256)
+def ticks(domain: Domain, most: int) -> tuple[Tick, ...]:
+    """About this many ticks inside the domain, at most one more."""
     if most < 1:
-        return []
-    return _log_ticks(domain, most) if domain.log else _linear_ticks(domain, most)
+        return ()
+    return tuple(_log_ticks(domain, most) if domain.log else _linear_ticks(domain, most))
 
 
-def time_ticks(domain: Domain, most: int) -> list[Tick]:
+@lru_cache(256)
+def time_ticks(domain: Domain, most: int) -> tuple[Tick, ...]:
     """Ticks in seconds, minutes, hours and days."""
     if most < 1:
-        return []
+        return ()
     rough = domain.span / most
     if rough < 1:
-        return [Tick(tick.at, f"{tick.label}s") for tick in _linear_ticks(domain, most)]
+        return tuple(Tick(tick.at, f"{tick.label}s") for tick in _linear_ticks(domain, most))
     step = next((step for step in TIME_STEPS if step >= rough), 0) or 86400 * math.ceil(nice_step(rough / 86400))
     first = math.ceil(domain.low / step - 1e-9)
-    return [Tick(n * step, duration(n * step)) for n in range(first, math.floor(domain.high / step + 1e-9) + 1)]
+    last = math.floor(domain.high / step + 1e-9)
+    return tuple(Tick(n * step, duration(n * step)) for n in range(first, last + 1))
 
 
 def _linear_ticks(domain: Domain, most: int) -> list[Tick]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -73,10 +74,11 @@ class Canvas:
         return spans
 
 
-def one_per_cell(text: str) -> list[int]:
+@lru_cache(2048)
+def one_per_cell(text: str) -> tuple[int, ...]:
     """One code per cell: a wide glyph takes two, what takes none is left out, control characters show as a box."""
     if text.isascii() and text.isprintable():
-        return list(text.encode())
+        return tuple(text.encode())
     codes: list[int] = []
     for glyph in text:
         width = cell_len(glyph) if glyph.isprintable() else -1
@@ -84,4 +86,4 @@ def one_per_cell(text: str) -> list[int]:
             codes.append(ord("▯"))
         elif width:
             codes += [ord(glyph)] + [CONTINUED] * (width - 1)
-    return codes
+    return tuple(codes)

@@ -98,6 +98,33 @@ class Curve:
             start, stop = inner_start // FAN, inner_stop // FAN
         return Extrema(low, high)
 
+    def range(self, start: int, stop: int) -> tuple[float, float]:
+        """The same for one range, by slices."""
+        low, high = math.inf, -math.inf
+        for depth in range(len(self.levels) + 1):
+            if stop <= start:
+                break
+            inner_start = min(-(-start // FAN) * FAN, stop)
+            inner_stop = max(stop // FAN * FAN, inner_start)
+            if depth == len(self.levels):
+                inner_start = inner_stop = stop
+            for first, last in ((start, inner_start), (inner_stop, stop)):
+                if first < last:
+                    part = self._extremes(depth, first, last)
+                    low, high = min(low, part[0]), max(high, part[1])
+            start, stop = inner_start // FAN, inner_stop // FAN
+        return low, high
+
+    def _extremes(self, depth: int, start: int, stop: int) -> tuple[float, float]:
+        """Of some neighbouring cells of one level."""
+        if depth:
+            level = self.levels[depth - 1]
+            return float(level.low.view[start:stop].min()), float(level.high.view[start:stop].max())
+        values = self.values.view[start:stop]
+        if self.bad.count:
+            values = values[np.isfinite(values)]
+        return (float(values.min()), float(values.max())) if len(values) else (math.inf, -math.inf)
+
     def breaks(self, left: Ints, right: Ints) -> NDArray[np.bool_]:
         """Whether a gap lies between the points of each pair."""
         if not self.bad.count:

@@ -9,7 +9,9 @@ of a mapping count as this process's memory. Knows nothing of text: lines are by
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from array import array
 from bisect import bisect_right
 from collections import OrderedDict
@@ -50,8 +52,12 @@ class LogFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-        self.size = os.fstat(self._fd).st_size
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        held = os.fstat(self._fd)
+        if not stat.S_ISREG(held.st_mode):
+            self.close()
+            raise OSError(errno.EINVAL, "not an ordinary file", str(path))
+        self.size = held.st_size
         self._head = self.read(0, FINGERPRINT)
         self._foot = self._read_foot()
 
@@ -61,16 +67,19 @@ class LogFile:
             self._fd = -1
 
     def read(self, start: int, stop: int) -> bytes:
-        """The bytes [start, stop), fewer where the file ends before."""
+        """The bytes [start, stop), fewer where the file ends before or its disk does not answer."""
         if self._fd < 0 or stop <= start:
             return b""
-        return os.pread(self._fd, stop - start, start)
+        try:
+            return os.pread(self._fd, stop - start, start)
+        except OSError:
+            return b""
 
     def check(self) -> Change:
         """What happened to the file since the last call; takes the new size in."""
         try:
             now = os.stat(self.path)
-        except FileNotFoundError:
+        except OSError:
             return Change.GONE
         held = os.fstat(self._fd)
         if (now.st_ino, now.st_dev) != (held.st_ino, held.st_dev) or now.st_size < self.size or self._was_rewritten():

@@ -20,6 +20,10 @@ LONGEST = 64 * 1024
 """Bytes of one line, around the hit, that a regular expression sees."""
 
 
+RAREST_SAMPLE = 64 * 1024
+"""Bytes of a chunk that tell which literal is rare."""
+
+
 def never() -> bool:
     return False
 
@@ -29,15 +33,16 @@ class Query:
     """What to look for, ready to run."""
 
     text: str
-    literal: bytes
-    """Stands in every line that matches; empty where nothing is known."""
+    literals: tuple[bytes, ...]
+    """Each stands in every line that matches; none where nothing is known."""
     pattern: re.Pattern[str] | None
     """None where the literal says it all."""
     ignore_case: bool
 
     def matches(self, data: bytes) -> bool:
         """Whether one line matches."""
-        if self.literal and self.literal not in (data.lower() if self.ignore_case else data):
+        folded = data.lower() if self.ignore_case else data
+        if not all(literal in folded for literal in self.literals):
             return False
         return self.pattern is None or self.pattern.search(plain(data)) is not None
 
@@ -50,22 +55,19 @@ def parse_query(text: str) -> Query:
     """A literal, or a regular expression where special characters stand in it."""
     ignore_case = text == text.lower()
     if not re.search(r"[\\^$.|?*+()\[\]{}]", text):
-        return Query(text, text.encode(), None, ignore_case and text.isascii())
+        return Query(text, (text.encode(),), None, ignore_case and text.isascii())
     try:
         pattern = re.compile(text, re.IGNORECASE if ignore_case else 0)
     except re.error as error:
         raise QueryError(f"{text!r} is no regular expression: {error}") from error
-    literal = required_literal(text)
-    fold = ignore_case and literal.isascii()
-    if ignore_case and not fold:
-        literal = ""
-    return Query(text, literal.encode(), pattern, fold)
+    literals = tuple(literal.encode() for literal in required_literals(text) if literal.isascii() or not ignore_case)
+    return Query(text, literals, pattern, ignore_case)
 
 
-def required_literal(pattern: str) -> str:
-    """The longest run of characters that every match must hold; careful rather than clever, so often empty."""
+def required_literals(pattern: str) -> list[str]:
+    """Runs of characters that every match must hold; careful rather than clever, so often none."""
     if re.search(r"\(\?[a-zA-Z]*[ixl]", pattern) or "|" in _outside_groups(pattern):
-        return ""
+        return []
     runs, run = [""], ""
     at = 0
     while at < len(pattern):
@@ -82,7 +84,7 @@ def required_literal(pattern: str) -> str:
         else:
             runs.append(run)
             run = ""
-    return max([*runs, run], key=len)
+    return [found for found in [*runs, run] if found]
 
 
 def _outside_groups(pattern: str) -> str:
@@ -189,10 +191,11 @@ def _whole_lines_back(file: LogFile, start: int, stop: int) -> tuple[bytes, int]
 
 def _hits(data: bytes, base: int, query: Query) -> Iterator[int]:
     """The starts of the lines of a chunk that match."""
-    searched = data.lower() if query.ignore_case and query.literal else data
+    searched = data.lower() if query.ignore_case and query.literals else data
+    literal = _rarest(searched, query.literals)
     at = 0
     while at < len(data):
-        found = searched.find(query.literal, at) if query.literal else at
+        found = searched.find(literal, at) if literal else at
         if found < 0:
             return
         line_start = data.rfind(b"\n", at, found) + 1 or at
@@ -203,8 +206,18 @@ def _hits(data: bytes, base: int, query: Query) -> Iterator[int]:
         at = line_stop + 1
 
 
+def _rarest(data: bytes, literals: tuple[bytes, ...]) -> bytes:
+    """The literal that leaves the fewest lines to look at."""
+    if len(literals) < 2:
+        return literals[0] if literals else b""
+    sample = data[:RAREST_SAMPLE]
+    return min(literals, key=lambda literal: (sample.count(literal), -len(literal)))
+
+
 def _line_matches(data: bytes, start: int, stop: int, found: int, query: Query) -> bool:
     assert query.pattern is not None
     if stop - start > LONGEST:
         start, stop = max(start, found - LONGEST // 2), min(stop, found + LONGEST // 2)
-    return query.pattern.search(plain(data[start:stop])) is not None
+    line = data[start:stop]
+    text = plain(line) if b"\x1b" in line or b"\r" in line else line.decode("utf-8", "replace")
+    return query.pattern.search(text) is not None

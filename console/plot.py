@@ -18,6 +18,7 @@ from console.columns import Columns, Curve, Floats
 from console.raster import (
     Dots,
     Window,
+    band_dots,
     braille,
     curve_dots,
     extremes,
@@ -56,6 +57,8 @@ class Trace:
     shift: float = 0.0
     scale: float = 1.0
     """Shown x = (stored x - shift) / scale."""
+    band: tuple[Columns, Columns] | None = None
+    """The lower and upper edge of an interval around the curve, over the same points."""
 
     def stored(self, domain: Domain) -> Domain:
         return Domain(domain.low * self.scale + self.shift, domain.high * self.scale + self.shift)
@@ -187,8 +190,14 @@ def _legend(traces: list[Trace], view: View, x: Domain) -> list[Entry]:
         name = "" if len(traces) == 1 and trace.name == view.title else trace.name
         gaps = f"{trace.columns.bad_count} NaN" if trace.columns.bad_count else ""
         value, raw = _value_words(trace, view, x)
-        entries.append(Entry(index, trace.mark, name, value, raw, gaps))
+        entry = Entry(index, trace.mark, "", value, raw, gaps)
+        entries.append(replace(entry, name=_shortened(name, max(6, view.width - entry.width - 1))))
     return entries
+
+
+def _shortened(name: str, room: int) -> str:
+    """A name's end, which is what tells metrics apart, where the whole has no room."""
+    return name if len(one_per_cell(name)) <= room else "…" + name[1 - room :]
 
 
 def _value_words(trace: Trace, view: View, x: Domain) -> tuple[str, str]:
@@ -297,7 +306,9 @@ def _put_entries(canvas: Canvas, row: int, column: int, entries: list[Entry]) ->
 
 
 def _y_domain(traces: list[Trace], windows: list[Window], view: View) -> Domain:
-    ranges = [_y_range(trace.columns.raw, part, view.log) for trace, part in zip(traces, windows, strict=True)]
+    shown = [(trace.columns.raw, part) for trace, part in zip(traces, windows, strict=True)]
+    shown += [(edge.raw, part) for trace, part in zip(traces, windows, strict=True) for edge in trace.band or ()]
+    ranges = [_y_range(curve, part, view.log) for curve, part in shown]
     lows = [found[0] for found in ranges if found]
     highs = [found[1] for found in ranges if found]
     if view.fit_thresholds:
@@ -326,7 +337,7 @@ def _row_of(value: float, y: Domain, rows: int) -> int:
     return math.floor(float(place(np.array([value]), y, rows * 4)[0] + 0.5) / 4)
 
 
-def _draw_axes(canvas: Canvas, frame: Frame, view: View, x: Domain, y: Domain, y_ticks: list[axes.Tick]) -> None:
+def _draw_axes(canvas: Canvas, frame: Frame, view: View, x: Domain, y: Domain, y_ticks: tuple[axes.Tick, ...]) -> None:
     bottom = frame.top + frame.rows
     if frame.left:
         canvas.glyphs[frame.top : bottom, frame.left - 1] = ord("│")
@@ -375,8 +386,13 @@ def _draw_curves(
         raw = braille(curve_dots(trace.columns.raw, part, y, frame.rows * 4))
         line = raw
         smoothed = _smoothed(trace, view)
-        if smoothed is not None:
+        if trace.band:
+            low, high = trace.band
+            band = braille(band_dots(trace.x, low.raw, high.raw, part, y, frame.rows * 4))
+            _draw_band(glyphs, inks, band, trace_ink(index, FAINT))
+        elif smoothed is not None:
             _draw_band(glyphs, inks, raw, trace_ink(index, FAINT))
+        if smoothed is not None:
             line = braille(curve_dots(smoothed, part, y, frame.rows * 4))
         lines |= line
         drawn.append(line > 0)

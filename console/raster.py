@@ -55,8 +55,7 @@ def window(x: Floats, domain: Domain, columns: int) -> Window:
 
 def extremes(curve: Curve, view: Window) -> tuple[float, float] | None:
     """The lowest and highest finite value in the window, None where there is none."""
-    found = curve.extrema(view.bounds[:1], view.bounds[-1:])
-    low, high = float(found.low[0]), float(found.high[0])
+    low, high = curve.range(int(view.bounds[0]), int(view.bounds[-1]))
     return (low, high) if low <= high else None
 
 
@@ -75,6 +74,22 @@ def curve_dots(curve: Curve, view: Window, y: Domain, rows: int) -> Dots:
     spans = Runs(held, _rows(found.high[held], y, rows), _rows(found.low[held], y, rows))
     joins = _joins(curve, view, y, rows, held)
     return _fill([spans, joins], rows, view.columns)
+
+
+def band_dots(x: Floats, low: Curve, high: Curve, view: Window, y: Domain, rows: int) -> Dots:
+    """Everything between two curves over the same points, filled; straight edges where points are far apart."""
+    start, stop = view.bounds[:-1], view.bounds[1:]
+    bottoms, tops = low.extrema(start, stop).low, high.extrema(start, stop).high
+    held = bottoms <= tops
+    column = np.arange(view.columns)
+    known = np.isfinite(low.values.view) & np.isfinite(high.values.view)
+    if known.any() and not held.all():
+        middle = view.domain.low + view.domain.span * (column + 0.5) / view.columns
+        between = ~held & (middle >= x[known][0]) & (middle <= x[known][-1])
+        bottoms[between] = np.interp(middle[between], x[known], low.values.view[known])
+        tops[between] = np.interp(middle[between], x[known], high.values.view[known])
+        held |= between
+    return _fill([Runs(column[held], _rows(tops[held], y, rows), _rows(bottoms[held], y, rows))], rows, view.columns)
 
 
 def gap_columns(curve: Curve, view: Window, cells: int) -> Dots:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Series:
     def __init__(self, name: str, *, colour_name: str | None = None, time_origin: float | None = None) -> None:
         self.name = name
-        self.colour_name = name if colour_name is None else colour_name
-        """What the colour is chosen by; a run id here keeps one colour per run across the charts of a comparison."""
+        self.colour_name = colour_name
+        """What the colour is chosen by; None is the name that a chart shows the series under."""
         self.time_origin = time_origin
         """Unix time that the time axis counts from; None takes the first point of the chart's series."""
         self.count = 0

@@ -134,6 +134,7 @@ class Chart(Widget, can_focus=True):
         self._zoom_follows = False
         self._cursor_by_mouse = False
         self._series: dict[str, Series] = {}
+        self._bands: dict[str, tuple[Series, Series]] = {}
         self._thresholds: tuple[Threshold, ...] = ()
         self._colours: dict[str, int] = {}
         self._picture: Picture | None = None
@@ -143,10 +144,16 @@ class Chart(Widget, can_focus=True):
 
     # ------------------------------------------------------------ what the owner calls
 
-    def set_series(self, series: Mapping[str, Series]) -> None:
-        """Show these series under these names; those already shown keep their colours."""
+    def set_series(
+        self, series: Mapping[str, Series], bands: Mapping[str, tuple[Series, Series]] | None = None
+    ) -> None:
+        """Show these series under these names; those already shown keep their colours.
+
+        A band is the lower and upper edge of an interval around the series of that name, with the same steps.
+        """
         self._series = dict(series)
-        self._colours = assign((one.colour_name for one in series.values()), self._colours)
+        self._bands = dict(bands or {})
+        self._colours = assign((one.colour_name or name for name, one in series.items()), self._colours)
         self._styles.clear()
         self._strips.clear()
         self.pump()
@@ -187,6 +194,7 @@ class Chart(Widget, can_focus=True):
     def _seen(self) -> Any:
         """Everything that the picture depends on."""
         versions = tuple((name, id(one), one.version) for name, one in self._series.items())
+        versions += tuple((name, id(edge), edge.version) for name, edges in self._bands.items() for edge in edges)
         view = (self.title, self.x_name, self.zoom, self.log_scale, self.smoothing, self._thresholds)
         return versions, view, self.fit_thresholds, self.cursor, self.size, self._plain, self.steps_per_epoch
 
@@ -205,13 +213,15 @@ class Chart(Widget, can_focus=True):
         traces = []
         for name, one in self._series.items():
             columns = one.columns()
-            mark = MARKS[self._colours[one.colour_name]]
+            mark = MARKS[self._colours[one.colour_name or name]]
+            edges = self._bands.get(name)
+            band = (edges[0].columns(), edges[1].columns()) if edges else None
             if self.x_name == "time":
                 start = origin if one.time_origin is None else one.time_origin
-                traces.append(Trace(name, mark, columns, columns.times.view, shift=start))
+                traces.append(Trace(name, mark, columns, columns.times.view, shift=start, band=band))
             else:
                 scale = self.steps_per_epoch or 1.0 if self.x_name == "epoch" else 1.0
-                traces.append(Trace(name, mark, columns, columns.steps.view, scale=scale))
+                traces.append(Trace(name, mark, columns, columns.steps.view, scale=scale, band=band))
         return traces
 
     def _view(self) -> View:
@@ -295,9 +305,9 @@ class Chart(Widget, can_focus=True):
         if ink < FIRST_TRACE:
             return self._base_style(BASE_CLASSES[ink])
         index, kind = divmod(ink - FIRST_TRACE, 4)
-        series = list(self._series.values())[index]
+        name, series = list(self._series.items())[index]
         palette = ON_DARK if self.app.current_theme.dark else ON_LIGHT
-        colour = Color.parse(palette[self._colours[series.colour_name]])
+        colour = Color.parse(palette[self._colours[series.colour_name or name]])
         if kind == FAINT:
             _, ground = self.background_colors
             colour = colour.blend(ground, 0.55)

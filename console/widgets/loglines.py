@@ -153,6 +153,9 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         self._page: list[tuple[int, Strip]] = []
         self._page_key: object = None
         self._cache: LRUCache[object, list[Strip]] = LRUCache(CACHED_STRIPS)
+        """Rows as text."""
+        self._finished: LRUCache[object, Strip] = LRUCache(CACHED_STRIPS)
+        """Rows as they stand on screen."""
 
     # ------------------------------------------------------------ the file
 
@@ -169,8 +172,7 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         self._cursor = self._wanted = None
         self._widest = 0
         self.busy, self.note = "", note
-        self._cache.clear()
-        self._page_key = None
+        self._forget()
         if self.path is not None:
             try:
                 self.rows = LogRows(LogFile(self.path))
@@ -321,28 +323,30 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
             self.refresh()
 
     def on_resize(self, event: events.Resize) -> None:
-        if self.wrap:
-            self._cache.clear()
+        self._forget()
         self._lay_out()
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
+        self._forget()
+
+    def _forget(self) -> None:
+        """What was drawn holds no longer."""
         self._cache.clear()
+        self._finished.clear()
         self._page_key = None
 
     # ------------------------------------------------------------ drawing
 
     def render_line(self, y: int) -> Strip:
-        if not self.row_count:
+        count, width = self.row_count, self.room.width
+        if not count:
             return self._empty_line(y)
         if self.wrap:
             page = self._wrapped_page()
-            return page[y][1] if y < len(page) else Strip.blank(self.room.width, self.rich_style)
+            return page[y][1] if y < len(page) else Strip.blank(width, self.rich_style)
         row = self.scroll_offset.y + y
-        if row >= self.row_count:
-            return Strip.blank(self.room.width, self.rich_style)
-        left = self.scroll_offset.x
-        return self._finish(row, self._strips(row)[0].crop(left, left + self.room.width - GUTTER))
+        return self._row_strip(row, width) if row < count else Strip.blank(width, self.rich_style)
 
     def _empty_line(self, y: int) -> Strip:
         width, height = self.room
@@ -352,14 +356,23 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         faint = self.get_component_rich_style("log--faint")
         return Strip([Segment(words.center(width)[:width], faint)]).adjust_cell_length(width, self.rich_style)
 
-    def _finish(self, row: int, body: Strip, first: bool = True) -> Strip:
-        """The gutter before the text, the cursor behind it."""
+    def _row_strip(self, row: int, width: int) -> Strip:
+        """A row that is not wrapped, gutter included; kept while it looks the same."""
         assert self.rows
-        here = row == self.cursor_row
-        marked = first and self.rows.line(row).start in self.marks
-        sign = ("▌" if marked else " ") + (">" if here and first and self._colourless else " ")
+        left, line = self.scroll_offset.x, self.rows.line(row)
+        here, marked = line.start == self._cursor, line.start in self.marks
+        key = (line, left, width, self.needle, here, marked)
+        strip = self._finished.get(key)
+        if strip is None:
+            body = self._strips(row)[0].crop(left, left + width - GUTTER)
+            strip = self._finished[key] = self._finish(body, width, here, marked)
+        return strip
+
+    def _finish(self, body: Strip, width: int, here: bool, marked: bool, first: bool = True) -> Strip:
+        """The gutter before the text, the cursor behind it."""
+        sign = ("▌" if marked and first else " ") + (">" if here and first and self._colourless else " ")
         gutter = Segment(sign, self.get_component_rich_style("log--mark"))
-        strip = Strip([gutter, *body]).adjust_cell_length(self.room.width, self.rich_style)
+        strip = Strip([gutter, *body]).adjust_cell_length(width, self.rich_style)
         return self._lit(strip) if here else strip
 
     def _lit(self, strip: Strip) -> Strip:
@@ -387,10 +400,12 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         key = (self.scroll_offset.y, self.room, state)
         if key != self._page_key:
             self._page = []
-            row = self.scroll_offset.y
-            while row < self.row_count and len(self._page) < self.room.height:
+            row, room = self.scroll_offset.y, self.room
+            while row < self.row_count and len(self._page) < room.height:
+                start = self.rows.line(row).start
+                here, marked = start == self._cursor, start in self.marks
                 for part, strip in enumerate(self._strips(row)):
-                    self._page.append((row, self._finish(row, strip, first=part == 0)))
+                    self._page.append((row, self._finish(strip, room.width, here, marked, first=part == 0)))
                 row += 1
             self._page_key = key
         return self._page
@@ -547,8 +562,7 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         top = self.scroll_offset.y
         self.wrap = not self.wrap
         self.scroll_target_x = self.scroll_x = 0
-        self._cache.clear()
-        self._page_key = None
+        self._forget()
         self._lay_out()
         if not self.following:
             self._scroll_rows(min(top, self.max_scroll_y))

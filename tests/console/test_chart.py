@@ -10,6 +10,7 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
+from console.palette import assign
 from console.series import Series
 from console.widgets import chart as chart_module
 from console.widgets import grid as grid_module
@@ -384,6 +385,15 @@ async def test_colours_follow_the_theme_and_stay_with_their_series() -> None:
         assert chart._style(16).color != dark
         chart.set_series({"c": falling(100, "c"), "b": falling(100, "b"), "a": falling(100, "a")})
         assert {name: chart._colours[name] for name in before} == before
+
+
+async def test_runs_that_log_one_metric_differ_in_colour_and_a_run_keeps_its_own_over_charts() -> None:
+    overlay, single = Chart("loss"), Chart("accuracy")
+    overlay.set_series({f"run-{n}": falling(10) for n in range(4)})
+    assert len(set(overlay._colours.values())) == 4
+    mine = Series("accuracy", colour_name="run-2")
+    single.set_series({"accuracy": mine})
+    assert single._colours["run-2"] == assign(["run-2"], {})["run-2"]
 
 
 async def test_without_colour_curves_carry_marks(monkeypatch: pytest.MonkeyPatch) -> None:

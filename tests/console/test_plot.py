@@ -149,6 +149,11 @@ def test_a_legend_without_room_says_how_much_is_left_out() -> None:
         assert f"+{20 - shown} more" in " ".join(text)
 
 
+def test_a_name_without_room_keeps_its_end_and_its_value() -> None:
+    picture = draw([trace("eval/humaneval/pass_at_1/accuracy", FALLING)], View(30, 12, "loss"))
+    assert "● …/pass_at_1/accuracy 0.09907" in " ".join(rows(picture))
+
+
 @pytest.mark.parametrize("width", [1, 2, 7, 19, 24, 40, 80, 250])
 @pytest.mark.parametrize("height", [1, 2, 3, 5, 8, 24, 80])
 def test_any_size_can_be_drawn(width: int, height: int) -> None:

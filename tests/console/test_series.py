@@ -108,6 +108,7 @@ def test_extrema_of_any_range_are_those_of_its_finite_values(seed: int) -> None:
         finite = [float(value) for value in values[first:last] if math.isfinite(value)]
         assert low == min(finite, default=math.inf)
         assert high == max(finite, default=-math.inf)
+        assert curve.range(int(first), int(last)) == (low, high)
 
 
 def test_extrema_are_right_after_a_rewind() -> None:
