@@ -27,6 +27,7 @@ from engine.ouroboros.dataset import Dataset, open_dataset, write_json, write_te
 from engine.ouroboros.equations import OPERATORS
 from engine.ouroboros.errors import CheckpointError
 from engine.ouroboros.metrics import Scored, measure
+from engine.ouroboros.options import take_option
 from engine.ouroboros.pairs import Items, counterbalanced
 from engine.ouroboros.prepare import true_steps
 from engine.ouroboros.report import Report, Section, energy_histogram, markdown
@@ -148,18 +149,9 @@ def publish(report: Report, pool: str) -> None:
         runlog.log(**{section.prefix + name: m.value for name, m in section.metrics.items()})
 
 
-def _take_option(argv: list[str], name: str) -> tuple[str | None, list[str]]:
-    if name not in argv:
-        return None, argv
-    at = argv.index(name)
-    if at + 1 >= len(argv):
-        raise CheckpointError(f"{name} needs a value")
-    return argv[at + 1], argv[:at] + argv[at + 2 :]
-
-
 def main(argv: list[str]) -> int:
-    path, argv = _take_option(argv, "--checkpoint")
-    device, argv = _take_option(argv, "--device")
+    path, argv = take_option(argv, "--checkpoint")
+    device, argv = take_option(argv, "--device")
     cfg = load_config(OuroborosConfig, phase="phase7-ouroboros", argv=argv)
     out = work_dir("phase7-ouroboros", cfg)
     if cfg.train.threads is not None:
