@@ -7,7 +7,8 @@ lines like "12 * 4 = 48" (or GSM8K's annotations) and a last number or "#### 48"
 is tier T3: errors as a model makes them, labelled by the final answer.
 
 Ways: `random` (the expected share, not one draw), `majority` of final answers, `energy` (the lowest), `vote` (each answer
-weighs the sum of exp(-E / 0.25)), `checked` (majority of those below 0.5, of all where none is), `oracle` (any right). All on the same pool, so differences mean something.
+weighs the sum of exp(-E / 0.25)), `checked` (majority of those below 0.5, of all where none is), `oracle` (any right).
+All on the same pool, so differences mean something.
 """
 
 from __future__ import annotations

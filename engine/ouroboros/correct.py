@@ -5,11 +5,12 @@
 
 Each step in turn: carry the results so far into it; if its energy is above the threshold, propose replacements and keep
 the one with the least energy, if that is below the threshold and lower by `correct.drop`; else abstain: the step stays
-as it was, doubted but not replaced. Proposals are the model's own most likely results (a beam over digits) and, for a model that reads the
-question, the other operators and the other numbers of the question, computed.
+as it was, doubted but not replaced. Proposals are the model's own most likely results (a beam over digits) and, for a
+model that reads the question, the other operators and the other numbers of the question, computed.
 
 Measured on held-out problems: the share of wrong solutions made right, the share of correct ones changed (false
-corrections) and the net gain, beside voting and picking among as many candidates as the correction judged solutions.
+corrections) and how many steps were judged for it; beside it, what picking and voting among `correct.candidates`
+solutions of the same problems reach.
 Does not claim anything about the mistakes that a language model makes: the errors here are made, their kind is named.
 """
 
@@ -110,7 +111,7 @@ def _mend(judge: Judge, doubted: Sequence[tuple[_Open, Step, float]], policy: Po
     ]
     placed = [s.place(p) for (s, _, _), found in zip(doubted, proposals, strict=True) for p in found]
     energies = np.split(judge.energies(placed), np.cumsum([len(p) for p in proposals])[:-1]) if doubted else []
-    for (state, _, before), found, after in zip(doubted, proposals, energies, strict=True):
+    for (state, step, before), found, after in zip(doubted, proposals, energies, strict=True):
         state.judged += len(found)
         best = int(np.argmin(after)) if len(found) else -1
         if best < 0 or after[best] > min(policy.threshold, before - policy.drop):
