@@ -16,7 +16,6 @@ Does not claim anything about the mistakes that a language model makes: the erro
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -31,7 +30,7 @@ from engine.ouroboros import best_of_n, edges, scorer
 from engine.ouroboros.dataset import Dataset, open_dataset, write_json
 from engine.ouroboros.judge import Judge, Placed, items_of, judge_of
 from engine.ouroboros.metrics import Estimate, mean
-from engine.ouroboros.solutions import KINDS, Limits, Solution, Step, corrupt, numbers_of, parse, result_of
+from engine.ouroboros.solutions import KINDS, Limits, Solution, Step, corrupted, held_out, numbers_of, result_of
 from engine.ouroboros.train import pick_device
 
 
@@ -146,28 +145,6 @@ def _proposals(judge: Judge, state: _Open, step: Step, readings: Sequence[int], 
     return [p for p in dict.fromkeys(found) if p != step and limits.hold([p])]
 
 
-def held_out(data: Dataset, split: str, most: int | None, limits: Limits) -> list[Solution]:
-    """The correct solutions of a split that can be judged."""
-    found = []
-    with open(data.folder / "problems.jsonl", encoding="utf-8") as file:
-        for index, line in enumerate(file):
-            row = json.loads(line)
-            solution = parse(row, index, limits) if row["split"] == split else None
-            if solution is not None:
-                found.append(solution)
-    return found[:most]
-
-
-def corrupted(correct_ones: Sequence[Solution], seed: int, limits: Limits) -> dict[str, list[Solution]]:
-    """For each kind of error the solutions that it could be made in."""
-    found: dict[str, list[Solution]] = {}
-    for index, kind in enumerate(KINDS):
-        rng = np.random.default_rng([seed, 11, index])
-        made = (corrupt(s, kind, rng, limits) for s in correct_ones)
-        found[kind] = [s for s in made if s is not None]
-    return found
-
-
 def right(found: Solution, truth: Solution) -> bool:
     """The final answer is right and so is every step's arithmetic."""
     return found.final == truth.final and all(s.true == s.claimed for s in found.steps)
@@ -210,7 +187,7 @@ def report(judge: Judge, data: Dataset, cfg: OuroborosConfig) -> dict[str, objec
     """Every kind of error, the correct solutions, and the comparison at equal cost; printed, logged, returned."""
     limits = Limits(data.meta["limits"]["operand"], data.meta["limits"]["result"])
     policy = Policy(cfg.correct.threshold, cfg.correct.drop, cfg.correct.beam)
-    correct_ones = held_out(data, "test", cfg.evaluate.problems, limits)
+    correct_ones = held_out(data.folder / "problems.jsonl", "test", cfg.evaluate.problems, limits)
     truths = {s.problem: s for s in correct_ones}
     told: dict[str, object] = {}
     clean = measure(judge, correct_ones, truths, policy, limits, cfg.evaluate.bootstrap)

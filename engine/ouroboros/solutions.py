@@ -10,9 +10,11 @@ Kinds of errors, each of one tier:
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -159,3 +161,25 @@ def _other_choice(solution: Solution, kind: str, at: int, rng: np.random.Generat
         return replace(step, op=int(rng.choice(ops))) if ops else None
     numbers = [n for n in numbers_of(solution.question) if n not in (step.a, step.b) and result_of(step.op, step.a, n)]
     return replace(step, b=int(rng.choice(numbers)), b_from=None) if numbers else None
+
+
+def held_out(problems: Path, split: str, most: int | None, limits: Limits) -> list[Solution]:
+    """The correct solutions of a split of problems.jsonl that can be judged."""
+    found = []
+    with open(problems, encoding="utf-8") as file:
+        for index, line in enumerate(file):
+            row = json.loads(line)
+            solution = parse(row, index, limits) if row["split"] == split else None
+            if solution is not None:
+                found.append(solution)
+    return found[:most]
+
+
+def corrupted(correct_ones: Sequence[Solution], seed: int, limits: Limits) -> dict[str, list[Solution]]:
+    """For each kind of error the solutions that it could be made in."""
+    found: dict[str, list[Solution]] = {}
+    for index, kind in enumerate(KINDS):
+        rng = np.random.default_rng([seed, 11, index])
+        made = (corrupt(s, kind, rng, limits) for s in correct_ones)
+        found[kind] = [s for s in made if s is not None]
+    return found
