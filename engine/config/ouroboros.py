@@ -113,6 +113,28 @@ class Evaluate(_Part):
     """Report the real GSM8K test steps beside, where $FRACTAL_DATA has them."""
 
 
+class Correct(_Part):
+    """Self-correction and best-of-N."""
+
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+    """A step above it is doubted."""
+    drop: float = Field(default=0.2, ge=0, le=1)
+    """A proposal must lie at least this much lower than the step that it replaces."""
+    beam: int = Field(default=4, ge=1)
+    """The model's own results that are proposed."""
+    candidates: int = Field(default=8, ge=2)
+    """Candidate solutions for each problem in the comparison of best-of-N."""
+    candidates_right: float = Field(default=0.4, gt=0, lt=1)
+    """How likely each of them is correct; the others have one error of tier T1 or T2."""
+
+
+class Baseline(_Part):
+    """The source's own head and loss on the same data, for comparison; trained by the step `baseline`."""
+
+    energy: Literal["mse", "bce"] = "mse"
+    iters: int = Field(default=1000, ge=1)
+
+
 class OuroborosConfig(Config):
     """Phase 7."""
 
@@ -121,3 +143,5 @@ class OuroborosConfig(Config):
     model: Model = Model()
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
+    correct: Correct = Correct()
+    baseline: Baseline = Baseline()

@@ -26,11 +26,16 @@ from engine.ouroboros.choices import TASKS
 from engine.ouroboros.dataset import Dataset, open_dataset, write_json, write_text
 from engine.ouroboros.equations import OPERATORS
 from engine.ouroboros.errors import CheckpointError
+from engine.ouroboros.judge import judge_of
+from engine.ouroboros.locate import judge_all
+from engine.ouroboros.locate import metrics as solution_metrics
 from engine.ouroboros.metrics import Scored, measure
+from engine.ouroboros.options import take_option
 from engine.ouroboros.pairs import Items, counterbalanced
 from engine.ouroboros.prepare import true_steps
 from engine.ouroboros.report import Report, Section, energy_histogram, markdown
 from engine.ouroboros.scorer import Scorer, as_items
+from engine.ouroboros.solutions import KINDS, Limits, corrupted, held_out
 from engine.ouroboros.train import pick_device
 
 REFERENCE = (
@@ -92,6 +97,7 @@ def evaluate(cfg: OuroborosConfig, data: Dataset, model: Scorer) -> Report:
         chosen = np.isin(test.items.kind, [index, other])
         sections.add(f"T1, {kinds[index]!r} against {kinds[other]!r}", f"eval/kind{other}_", test.where(chosen))
     _add_choices(sections, data, model)
+    _add_solutions(sections, data, model)
     if cfg.evaluate.gsm8k:
         _add_real(sections, cfg, limits, model, trained)
     about = {
@@ -115,6 +121,25 @@ def _add_choices(sections: Sections, data: Dataset, model: Scorer) -> None:
     for index, task in enumerate(TASKS):
         chosen = stored.choices.task == index
         sections.add(f"T2, choice of the {task}", f"eval/t2_{task}_", judged.where(chosen), note)
+
+
+def _add_solutions(sections: Sections, data: Dataset, model: Scorer) -> None:
+    """Whole solutions of the test problems, each kind of error against the clean ones; T0 is decided by comparing."""
+    cfg, judge_steps = sections.cfg, judge_of(model, data)
+    e = cfg.evaluate
+    limits = Limits(data.meta["limits"]["operand"], data.meta["limits"]["result"])
+    truths = held_out(data.folder / "problems.jsonl", "test", e.problems, limits)
+    if not truths:
+        return
+    clean = judge_all(judge_steps, truths, e.threshold)
+    for kind, given in corrupted(truths, cfg.seed, limits).items():
+        if not given:
+            continue
+        wrong = judge_all(judge_steps, given, e.threshold)
+        found = solution_metrics(clean, wrong, e.threshold, e.bootstrap, cfg.seed)
+        prefix = f"eval/solution_{kind.replace(' ', '_')}_"
+        title = f"{KINDS[kind]}, whole solutions: {kind}, against the same without"
+        sections.found.append(Section(title, prefix, 2 * len(given), len(given), found))
 
 
 def _add_real(
@@ -148,18 +173,9 @@ def publish(report: Report, pool: str) -> None:
         runlog.log(**{section.prefix + name: m.value for name, m in section.metrics.items()})
 
 
-def _take_option(argv: list[str], name: str) -> tuple[str | None, list[str]]:
-    if name not in argv:
-        return None, argv
-    at = argv.index(name)
-    if at + 1 >= len(argv):
-        raise CheckpointError(f"{name} needs a value")
-    return argv[at + 1], argv[:at] + argv[at + 2 :]
-
-
 def main(argv: list[str]) -> int:
-    path, argv = _take_option(argv, "--checkpoint")
-    device, argv = _take_option(argv, "--device")
+    path, argv = take_option(argv, "--checkpoint")
+    device, argv = take_option(argv, "--device")
     cfg = load_config(OuroborosConfig, phase="phase7-ouroboros", argv=argv)
     out = work_dir("phase7-ouroboros", cfg)
     if cfg.train.threads is not None:

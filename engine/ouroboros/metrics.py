@@ -60,6 +60,14 @@ def measure(scored: Scored, threshold: float, resamples: int, seed: int) -> dict
     return found
 
 
+def mean(one_a_problem: Floats, resamples: int, seed: int = 0) -> Estimate:
+    """The mean of one value a problem."""
+    if not len(one_a_problem):
+        return Estimate(float("nan"), float("nan"), float("nan"))
+    weights_RP = _weights(len(one_a_problem), resamples, seed) / len(one_a_problem)
+    return _with_interval(float(one_a_problem.mean()), weights_RP @ one_a_problem)
+
+
 def _weights(problems: int, resamples: int, seed: int) -> Floats:
     rng = np.random.default_rng([seed, 5])
     return rng.multinomial(problems, np.full(problems, 1 / problems), resamples).astype(float)

@@ -30,6 +30,8 @@ class Scorer:
     """What it was trained with, which may differ from the config of who uses it."""
     data: str
     """Fingerprint of the data that it was trained on."""
+    tokenizer: str | None
+    """Fingerprint; None for a model that reads no text."""
 
     def energies(self, items: Items, at_once: int = 4096) -> NDArray[np.float64]:
         if not len(items):
@@ -56,6 +58,25 @@ class Scorer:
                     found[rows] = energy(self.model(batch), batch, self.temperature[batch.task]).cpu().numpy()
         return found
 
+    def readings(self, items: Items, beam: int) -> list[list[int]]:
+        """The `beam` most probable results of each premise, best first; a discriminative model has none of its own."""
+        if not self.model.generative or not len(items):
+            return [[] for _ in range(len(items))]
+        table = Table(items, self.model.width, self.device)
+        with torch.no_grad():
+            logits_BWC = self.model(table.batch(np.arange(len(items))))
+        log_p = torch.log_softmax(logits_BWC.float(), dim=-1).cpu().numpy()
+        return [_beam(log_p_WC, beam) for log_p_WC in log_p]
+
+
+def _beam(log_p_WC: NDArray[np.float32], beam: int) -> list[int]:
+    """Numbers by the probability of their digits, which are independent given the premise."""
+    kept = [(0.0, 0)]
+    for place, log_p_C in enumerate(log_p_WC):
+        longer = [(score + float(log_p_C[d]), number + d * 10**place) for score, number in kept for d in range(10)]
+        kept = sorted(longer, reverse=True)[:beam]
+    return [number for _, number in kept]
+
 
 def as_items(c: Choices) -> Items:
     return Items(c.op, c.a, c.b, c.equations.result, c.wrong, c.task, c.group, c.problem)
@@ -67,4 +88,4 @@ def load(path: Path, device: torch.device) -> Scorer:
     model = Ouroboros(config.model, saved["width"], config.train.energy == "generative", saved["vocabulary"]).to(device)
     model.load_state_dict(saved["model"])
     model.eval()
-    return Scorer(model, saved["temperature"], device, config, saved["data"])
+    return Scorer(model, saved["temperature"], device, config, saved["data"], saved["tokenizer"])

@@ -346,7 +346,11 @@ def _resumable(path: Path, marks: dict[str, Any], iters: int) -> dict[str, Any] 
 def _line(step: int, seen: dict[str, float], cpu_s: float) -> str:
     losses = f"loss {seen['train/loss']:.4f}  val {seen['val/loss']:.4f}"
     energies = f"E(correct) {seen['val/energy_correct']:.3f}  E(wrong) {seen['val/energy_wrong']:.3f}"
-    return f"step {step:5}  {losses}  {energies}  accuracy {seen['val/accuracy']:.3f}  {cpu_s:.0f} CPU-s"
+    accuracy = f"accuracy {seen['val/accuracy']:.3f}"
+    for task in TASKS:
+        if f"val/{task}_accuracy" in seen:
+            accuracy += f"  {task} {seen[f'val/{task}_accuracy']:.3f}"
+    return f"step {step:5}  {losses}  {energies}  {accuracy}  {cpu_s:.0f} CPU-s"
 
 
 def main(argv: list[str]) -> int:
