@@ -85,26 +85,28 @@ class Block(nn.Module):
 class GPT2(nn.Module):
     """The body: embeddings in, hidden states after the last norm out."""
 
-    def __init__(self, rows: int, width: int, layers: int, heads: int, context: int = 1024, dropout: float = 0.0) -> None:
+    def __init__(
+        self, rows: int, width: int, layers: int, heads: int, context: int = 1024, dropout: float = 0.0, std: float = 0.02
+    ) -> None:
         super().__init__()
         self.width, self.context, self.dropout = width, context, dropout
         self.tokens = nn.Embedding(rows, width)
         self.positions = nn.Embedding(context, width)
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
-        self._start(layers)
+        self._start(layers, std)
 
-    def _start(self, layers: int) -> None:
-        """GPT-2's own start: normal 0.02, paths back into the stream scaled by depth."""
+    def _start(self, layers: int, std: float) -> None:
+        """GPT-2's own start (its std is 0.02): normal weights, paths back into the stream scaled by depth."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=0.02)
+                nn.init.normal_(module.weight, std=std)
                 nn.init.zeros_(module.bias)
             elif isinstance(module, nn.Embedding):
-                nn.init.normal_(module.weight, std=0.02)
+                nn.init.normal_(module.weight, std=std)
         for block in self.blocks:
             for layer in (block.mix, block.down):
-                nn.init.normal_(layer.weight, std=0.02 / math.sqrt(2 * layers))
+                nn.init.normal_(layer.weight, std=std / math.sqrt(2 * layers))
 
     def table(self) -> Tensor:
         """The embedding of every token; the head uses the same."""
