@@ -86,7 +86,14 @@ class GPT2(nn.Module):
     """The body: embeddings in, hidden states after the last norm out."""
 
     def __init__(
-        self, rows: int, width: int, layers: int, heads: int, context: int = 1024, dropout: float = 0.0, std: float = 0.02
+        self,
+        rows: int,
+        width: int,
+        layers: int,
+        heads: int,
+        context: int = 1024,
+        dropout: float = 0.0,
+        std: float = 0.02,
     ) -> None:
         super().__init__()
         self.width, self.context, self.dropout = width, context, dropout
@@ -128,7 +135,9 @@ class GPT2(nn.Module):
         for block in self.blocks[:-1]:
             query, key, value = block.queries_keys_values(x)
             memory.prefixes.append(offer(key, value, mask))
-            x = block.rest(x, F.scaled_dot_product_attention(query, key, value, None, block.attention_dropout, is_causal=True))
+            x = block.rest(
+                x, F.scaled_dot_product_attention(query, key, value, None, block.attention_dropout, is_causal=True)
+            )
         last = self.blocks[-1]
         key, value = last.keys_values(x)
         memory.prefixes.append(offer(key, value, mask))
@@ -184,14 +193,21 @@ def from_hugging_face(source: nn.Module, dropout: float = 0.0) -> GPT2:
     """A copy of a Hugging Face GPT-2."""
     config = source.config
     body = GPT2(config.vocab_size, config.n_embd, config.n_layer, config.n_head, config.n_positions, dropout)
-    body.load_state_dict(_renamed(source.state_dict(), config.n_layer))
+    body.load_state_dict(renamed(source.state_dict(), config.n_layer))
     return body
 
 
-_NAMES = {"attn.c_attn": "qkv", "attn.c_proj": "mix", "mlp.c_fc": "up", "mlp.c_proj": "down", "ln_1": "ln_1", "ln_2": "ln_2"}
+_NAMES = {
+    "attn.c_attn": "qkv",
+    "attn.c_proj": "mix",
+    "mlp.c_fc": "up",
+    "mlp.c_proj": "down",
+    "ln_1": "ln_1",
+    "ln_2": "ln_2",
+}
 
 
-def _renamed(state: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
+def renamed(state: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
     """Hugging Face's names as ours; its Conv1D keeps weights as [in, out], a Linear as [out, in]."""
     ours = {
         "tokens.weight": state["transformer.wte.weight"],
@@ -213,5 +229,3 @@ def widen(body: GPT2, rows: int, like: int | None) -> None:
     fresh = torch.empty(rows - old.shape[0], old.shape[1]).normal_(std=0.02) if like is None else None
     more = fresh if fresh is not None else old[like].expand(rows - old.shape[0], -1)
     body.tokens = nn.Embedding(rows, old.shape[1], _weight=torch.cat([old, more]).contiguous())
-
-

@@ -44,7 +44,9 @@ class HuggingFaceBody(nn.Module):
         logits: Tensor = head(hidden)
         return logits
 
-    def begin(self, x_BPD: Tensor, positions_BP: Tensor, length_B: Tensor, think: bool) -> tuple[CacheMemory, Tensor | None]:
+    def begin(
+        self, x_BPD: Tensor, positions_BP: Tensor, length_B: Tensor, think: bool
+    ) -> tuple[CacheMemory, Tensor | None]:
         from transformers import DynamicCache
 
         columns = x_BPD.shape[1]

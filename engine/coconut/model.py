@@ -36,7 +36,9 @@ class Body(Protocol):
 
     def table(self) -> Tensor: ...
     def logits(self, hidden: Tensor) -> Tensor: ...
-    def begin(self, x_BPD: Tensor, positions_BP: Tensor, length_B: Tensor, think: bool) -> tuple[Any, Tensor | None]: ...
+    def begin(
+        self, x_BPD: Tensor, positions_BP: Tensor, length_B: Tensor, think: bool
+    ) -> tuple[Any, Tensor | None]: ...
     def extend(self, x_BRD: Tensor, positions_BR: Tensor, real_BR: Tensor, memory: Any) -> Tensor: ...
 
 
@@ -53,7 +55,9 @@ class Thinking:
 class Coconut(nn.Module):
     """A body and what stands at its latent positions."""
 
-    def __init__(self, body: Any, mode: FeedbackMode = "continuous", latent: int | None = None, like: int | None = None) -> None:
+    def __init__(
+        self, body: Any, mode: FeedbackMode = "continuous", latent: int | None = None, like: int | None = None
+    ) -> None:
         super().__init__()
         self.body: Any = body
         self.mode = mode

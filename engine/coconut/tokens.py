@@ -1,7 +1,7 @@
 """Text to numbers and back, with the three markers that thoughts need.
 
 Guarantees: the markers get the three ids after the tokenizer's last, in the order start, end, latent, and show up in decoded
-text; a question and its steps tokenized piece by piece give what the whole text gives (`refuse_ragged_pieces` checks it on a sample).
+text; a question and its steps tokenized piece by piece give what the whole text gives (`refuse_ragged_pieces` checks a sample).
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ MARKERS = ("<|start-latent|>", "<|end-latent|>", "<|latent|>")
 
 class TokenError(Exception):
     """A tokenizer that can't carry thoughts. The message says which and what to do."""
+
+
+_OTHERS = "Every is a . Is or ? ### <<"
 
 
 class Plain(Protocol):
@@ -38,7 +41,7 @@ class Words:
     _PIECE = re.compile(r"###|\n|<<|[A-Za-z]+|[.?]")
 
     def __init__(self) -> None:
-        self.words = [*PERSONS, *SPECIES, *"Every is a . Is or ? ### <<".split(" "), "\n", "<eos>"]
+        self.words = [*PERSONS, *SPECIES, *_OTHERS.split(), "\n", "<eos>"]
         self.ids = {word: at for at, word in enumerate(self.words)}
         self.size = len(self.words)
         self.eos = self.ids["<eos>"]
@@ -143,7 +146,9 @@ class Tokens:
 def refuse_full_table(rows: int, tokens: Tokens, name: str) -> None:
     """A model whose embedding can't be given rows for the markers can't think."""
     if rows < tokens.size:
-        raise TokenError(f"{name} has {rows} embedding rows and the tokenizer with its three markers needs {tokens.size}")
+        raise TokenError(
+            f"{name} has {rows} embedding rows and the tokenizer with its three markers needs {tokens.size}"
+        )
 
 
 @dataclass(frozen=True)

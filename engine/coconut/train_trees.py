@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from engine import runlog
+from engine.coconut import checkpoint
 from engine.coconut.answers import interval
 from engine.coconut.layout import NO_LABEL
 from engine.coconut.model import Coconut
@@ -50,7 +51,7 @@ def first_stage(forest: Forest, variant: Variant) -> int:
 
 
 def rate(step: int, reached: int | None, cfg: CoconutConfig, staged: bool) -> float:
-    """The share of the full learning rate: a warm-up, then full, then a fall over the last stage (or the whole run without one)."""
+    """The share of the full learning rate: a warm-up, then full, then a fall over the last stage (or a run without stages)."""
     trees = cfg.trees
     if step < trees.warmup:
         return (step + 1) / trees.warmup
@@ -59,7 +60,7 @@ def rate(step: int, reached: int | None, cfg: CoconutConfig, staged: bool) -> fl
     return 1.0 if reached is None else max(0.05, 1 - (step - reached) / trees.final_steps)
 
 
-def train(cfg: CoconutConfig, variant: Variant, out: Path) -> Outcome:
+def train(cfg: CoconutConfig, variant: Variant) -> Outcome:
     """The loop, in the order it happens."""
     trees, forest = cfg.trees, forest_of(cfg)
     frontier = trees.supervision == "frontier" and variant.coconut
@@ -112,7 +113,13 @@ def train(cfg: CoconutConfig, variant: Variant, out: Path) -> Outcome:
 
 @torch.no_grad()
 def mastery(
-    model: Coconut, forest: Forest, problems: Problems, stage: int, variant: Variant, frontier: bool, generator: torch.Generator
+    model: Coconut,
+    forest: Forest,
+    problems: Problems,
+    stage: int,
+    variant: Variant,
+    frontier: bool,
+    generator: torch.Generator,
 ) -> float:
     """Share of problems whose first word after the thoughts is right: a node of the next layer, or of the path, or the answer."""
     if not variant.coconut:
@@ -142,6 +149,37 @@ def right(model: Coconut, forest: Forest, problems: Problems, variant: Variant, 
         word = model.body.logits(model.think(batch, change).hidden_BTD[:, -1]).argmax(-1)
         said = torch.cat([said, word[:, None]], 1)
     return said[:, -1] == problems.answer_B
+
+
+def checkpoint_path(out: Path, variant: Variant, seed: int) -> Path:
+    """Where a run leaves its model for evaluation and probing."""
+    return out / variant.name / f"seed{seed}" / "best.pt"
+
+
+def keep(outcome: Outcome, cfg: CoconutConfig, variant: Variant, path: Path) -> None:
+    """The trained model on disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    saved = checkpoint.Saved(
+        variant=variant.model_dump(),
+        body=cfg.body.model_dump(),
+        epochs=0,
+        stage=cfg.trees.depth,
+        model=outcome.model.state_dict(),
+        optimizer=None,
+        rng=None,
+        best=outcome.accuracy,
+        best_stage=cfg.trees.depth,
+    )
+    checkpoint.save(path, saved)
+
+
+def read(cfg: CoconutConfig, variant: Variant, path: Path) -> Coconut:
+    """A kept model of this variant."""
+    saved = checkpoint.load(path)
+    checkpoint.refuse_other(saved, variant, cfg.body.model_dump(), path)
+    model = make_model(cfg, variant)
+    checkpoint.fill(model, saved)
+    return model.eval()
 
 
 def report(outcome: Outcome, cfg: CoconutConfig, variant: Variant, path: Path) -> None:

@@ -116,7 +116,9 @@ class Forest:
         chosen = torch.randint(BRANCHES, layers.shape[:2], generator=generator)
         return layers.gather(2, chosen[..., None])[..., 0]
 
-    def batch(self, problems: Problems, stage: int, variant: Variant, frontier: bool, generator: torch.Generator) -> Batch:
+    def batch(
+        self, problems: Problems, stage: int, variant: Variant, frontier: bool, generator: torch.Generator
+    ) -> Batch:
         """Training rows at a stage: like `engine.coconut.layout.training_row`, for problems that all have one length.
 
         With `frontier` and below the last stage, the next layer is the only thing asked; any of its nodes is right.

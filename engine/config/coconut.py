@@ -170,7 +170,7 @@ class CoconutConfig(Config):
     max_new_tokens: int = Field(128, gt=0)
     eval_every_epochs: int = Field(1, gt=0)
     resume: str | None = None
-    """A checkpoint to go on from, never found by itself. The next epoch is the first that runs."""
+    """A checkpoint to go on from, never found by itself; the first epoch that runs is the one after its last."""
 
 
 def variant_name(name: str) -> str:

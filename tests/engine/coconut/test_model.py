@@ -20,7 +20,6 @@ from tests.engine.coconut import slow
 TOKENS = Tokens(Words())
 
 
-
 def samples() -> list[Encoded]:
     """Problems with their questions cut short: the mathematics is the same and the slow version is slow."""
     whole = [encode_sample(TOKENS, s) for s in generate(4, seed=11)]
@@ -71,7 +70,7 @@ def compare(v: Variant, rows, sequences, parts: int = 1):
     got.backward()
     assert abs((got - want).item()) < 1e-5
     theirs = {name: p.grad for name, p in source.named_parameters() if p.grad is not None}
-    wanted = gpt2._renamed(theirs, len(model.body.blocks))
+    wanted = gpt2.renamed(theirs, len(model.body.blocks))
     for name, parameter in model.body.named_parameters():
         torch.testing.assert_close(parameter.grad, wanted[name], atol=1e-5, rtol=1e-5)
     if v.feedback_mode == "learned_shared" and pause.grad is not None:
@@ -271,7 +270,9 @@ def test_a_frozen_pause_gets_no_gradient_and_does_not_move():
 
 def test_more_thoughts_than_the_context_holds_are_refused():
     v = variant(c_thought=40)
-    with pytest.raises(LayoutError, match=r"a sample of \d+ tokens \(240 of them thoughts at most\) does not fit a context of 200"):
+    with pytest.raises(
+        LayoutError, match=r"a sample of \d+ tokens \(240 of them thoughts at most\) does not fit a context of 200"
+    ):
         collate(rows_at(6, v), TOKENS.eos, context=200)
 
 
