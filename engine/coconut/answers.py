@@ -1,0 +1,39 @@
+"""What a model's words say, and how sure a share of right ones is. Pure; the source's rules to the letter."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+def answer_of(text: str) -> str:
+    """What stands after the last number sign, without commas."""
+    return text.split("#")[-1].replace(",", "").strip()
+
+
+def is_right(text: str, answer: str) -> bool:
+    return answer_of(text) == answer.replace(",", "").strip()
+
+
+def chain_matches(text: str, steps: tuple[str, ...]) -> bool:
+    """Whether the words before the answer are the labelled chain; says something only of models that write one."""
+    return text.split("#")[0].strip() == "\n".join(steps)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A share and where it may truly lie, 95 % (Wilson: right also near 0 and 1)."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def interval(right: int, n: int) -> Interval:
+    if n == 0:
+        return Interval(math.nan, 0.0, 1.0, 0)
+    z, p = 1.96, right / n
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return Interval(p, max(0.0, middle - half), min(1.0, middle + half), n)
