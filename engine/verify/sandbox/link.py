@@ -60,7 +60,7 @@ class Zygote:
         ours.settimeout(_START_S)
         self._control = ours
         self._process = subprocess.Popen(
-            [_base_python(), "-I", "-S", str(_ZYGOTE), str(theirs.fileno()), str(memory_bytes), walls],
+            [_base_python(), "-I", "-S", "-W", "ignore", str(_ZYGOTE), str(theirs.fileno()), str(memory_bytes), walls],
             pass_fds=[theirs.fileno()],
             env={"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"},
             stdin=subprocess.DEVNULL,
@@ -125,9 +125,13 @@ class Zygote:
         return SandboxBroken(f"the sandbox's zygote stopped answering ({state}{f'; {error}' if error else ''})")
 
     def close(self) -> None:
+        """The zygote ends when its line is cut; one that doesn't is killed, and its namespace with it."""
         self._control.close()
-        self._process.kill()
-        self._process.wait()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
 
 class Child:

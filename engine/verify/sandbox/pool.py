@@ -75,8 +75,11 @@ class _Worker:
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
                 stream.close()
-        self.process.kill()
-        self.process.wait()
+        try:
+            self.process.wait(0 if self.given else 8)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
 
 class Pool:
