@@ -47,7 +47,10 @@ class Problem:
 
 def plain(code: str) -> str:
     """Unix line ends and no blanks at line ends: 972 of MBPP's 974 references hold carriage returns."""
-    return "\n".join(line.rstrip() for line in code.replace("\r\n", "\n").replace("\r", "\n").split("\n")).strip("\n") + "\n"
+    return (
+        "\n".join(line.rstrip() for line in code.replace("\r\n", "\n").replace("\r", "\n").split("\n")).strip("\n")
+        + "\n"
+    )
 
 
 _CALL = re.compile(r"assert\s+\(?(?:not\s+|set\(|sorted\(|math\.isclose\(|abs\(|list\(|tuple\(|len\(|round\()*(\w+)\(")

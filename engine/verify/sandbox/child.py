@@ -37,18 +37,20 @@ class Objects:
 def rehearse() -> None:
     """Walk the path of a child once in the zygote: what is made on first use (the types of a syntax tree, say) is there."""
     objects = Objects()
-    names = _load("import math\nclass C: pass\ndef f(x):\n    return sorted({str(i): [x, i / 2] for i in range(3)}), {x}\n")
+    names = _load(
+        "import math\nclass C: pass\ndef f(x):\n    return sorted({str(i): [x, i / 2] for i in range(3)}), {x}\n"
+    )
     for _ in range(3):
         request = codec.loads(codec.dumps({"calls": [["f", [1], {}], ["g", [["l", "a"], ["t", 0.5]], {"k": None}]]}))
         codec.dumps([_answer(call, names, objects) for call in request["calls"]])
 
 
-def run(fd: int, put_up_walls: Callable[[], bool], stdout_fd: int | None = None) -> None:
-    """Serve one candidate and end the process."""
-    if stdout_fd is None:
+def run(fd: int, put_up_walls: Callable[[], bool], script_fds: tuple[int, int] | None = None) -> None:
+    """Serve one candidate and end the process. `script_fds`: standard input and output of a program that reads and prints."""
+    if script_fds is None:
         status = _serve_calls(fd, put_up_walls)
     else:
-        status = _run_program(fd, put_up_walls, stdout_fd)
+        status = _run_program(fd, put_up_walls, *script_fds)
     os._exit(status)
 
 
@@ -126,21 +128,16 @@ def _reply(fd: int, answers: list[list[Any]], most: int) -> None:
     frames.send(fd, data if len(data) <= most else codec.dumps({"output": len(data)}))
 
 
-def _run_program(fd: int, put_up_walls: Callable[[], bool], stdout_fd: int) -> int:
-    """The candidate as a script: the request's text on its standard input, a pipe to the judge as its output."""
+def _run_program(fd: int, put_up_walls: Callable[[], bool], stdin_fd: int, stdout_fd: int) -> int:
+    """The candidate as a script: a file of the judge's on its standard input, a pipe to the judge as its output."""
     request = codec.loads(frames.receive(fd, _MAX_REQUEST))
-    typed = os.memfd_create("stdin")
-    data = request["stdin"].encode("utf-8", "surrogatepass")
-    while data:
-        data = data[os.write(typed, data) :]
-    os.lseek(typed, 0, os.SEEK_SET)
-    os.dup2(typed, 0)
+    os.dup2(stdin_fd, 0)
     os.dup2(stdout_fd, 1)
     if not put_up_walls():
         return JAIL_FAILED
     gc.enable()
-    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # type: ignore[misc]
-    sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", closefd=False)  # type: ignore[misc]
+    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     return _script_status(fd, request["code"])
 
 

@@ -73,7 +73,7 @@ def encode(value: Any, keep: Keep | None = None, depth: int = 0) -> Any:
 
 def _pairs(value: dict[Any, Any], keep: Keep | None, depth: int) -> list[Any]:
     flat = []
-    for k, v in dict.items(value):
+    for k, v in value.items():
         flat.append(encode(k, keep, depth + 1))
         flat.append(encode(v, keep, depth + 1))
     return flat
@@ -167,7 +167,7 @@ def _dict(parts: list[Any], refs: Any, make: Any = dict) -> Any:
         raise WireError("a dict with a key and no value")
     result = make()
     for start in _within_budget(0, len(parts), 2):
-        dict.__setitem__(result, decode(parts[start], refs), decode(parts[start + 1], refs))
+        result[decode(parts[start], refs)] = decode(parts[start + 1], refs)
     return result
 
 

@@ -1,4 +1,4 @@
-"""Length-prefixed messages over a file descriptor, with plain reads and writes: sockets' own calls are not allowed in the jail."""
+"""Length-prefixed messages over a file descriptor, with plain reads and writes: sockets' own calls aren't allowed in the jail."""
 
 from __future__ import annotations
 

@@ -179,20 +179,31 @@ class Judge:
             outcome.verdict, outcome.reason = PASS, "ok"
         total = len(how.cases)
         return Verdict(
-            sample.key, outcome.verdict, outcome.reason, outcome.passed, total, cpu_s, maxrss, tuple(prints), "stdin", self.tier
+            sample.key,
+            outcome.verdict,
+            outcome.reason,
+            outcome.passed,
+            total,
+            cpu_s,
+            maxrss,
+            tuple(prints),
+            "stdin",
+            self.tier,
         )
 
     def _run_script(self, sample: Sample, typed: str, outcome: _Outcome) -> tuple[Report, str]:
         """One run of a program that reads and prints; `outcome.reason` is set when it did not end well."""
         ours, theirs = os.pipe()
+        read = _file_with(typed)
         deadline = time.monotonic() + self.limits.wall_s(sample.tests.cpu_s)
         printed = b""
         try:
-            child = self.zygote.start(_whole_seconds(sample.tests.cpu_s), 1 << 16, theirs)
+            child = self.zygote.start(_whole_seconds(sample.tests.cpu_s), 1 << 16, (read, theirs))
         finally:
             os.close(theirs)
+            os.close(read)
         try:
-            child.send(codec.dumps({"code": sample.code, "stdin": typed}), deadline)
+            child.send(codec.dumps({"code": sample.code}), deadline)
             printed = _drain(ours, self.limits.output_bytes, deadline)
             _no_complaint(child, deadline)
         except _Stopped as stopped:
@@ -367,6 +378,16 @@ def _whole_seconds(cpu_s: float) -> int:
 def _lines(text: str) -> list[str]:
     """Lines without their surrounding blanks; blank ones at the end don't count."""
     return [line.strip() for line in text.strip().splitlines()]
+
+
+def _file_with(text: str) -> int:
+    """An anonymous file that holds `text`: a program may read it by `input()`, `sys.stdin` or descriptor 0."""
+    fd = os.memfd_create("stdin")
+    data = memoryview(text.encode("utf-8", "surrogatepass"))
+    while data:
+        data = data[os.write(fd, data) :]
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
 
 
 def _drain(fd: int, most: int, deadline: float) -> bytes:

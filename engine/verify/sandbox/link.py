@@ -87,12 +87,12 @@ class Zygote:
         self._control.settimeout(_ANSWER_S)
         return Standing(**json.loads(said))
 
-    def start(self, cpu_s: int, most: int, stdout_fd: int | None = None) -> Child:
-        """Fork a child; it waits for its request."""
+    def start(self, cpu_s: int, most: int, script_fds: tuple[int, ...] = ()) -> Child:
+        """Fork a child; it waits for its request. `script_fds`: standard input and output of a program that prints."""
         if self._running:
             self.end()
         ours, theirs = socket.socketpair()
-        fds = [theirs.fileno()] if stdout_fd is None else [theirs.fileno(), stdout_fd]
+        fds = [theirs.fileno(), *script_fds]
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
         try:
             self._control.sendmsg([_HEAD.pack(b"S", min(cpu_s, 255))], rights)

@@ -170,7 +170,9 @@ def _allowed(tests: Tests, nodes: list[ast.stmt]) -> frozenset[str]:
         return frozenset(used & defined_names(tests.reference))
     if tests.entry_point:
         return frozenset({tests.entry_point})
-    called = {n.func.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+    called = {
+        n.func.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
+    }
     return frozenset(name for name in called if not hasattr(builtins, name))
 
 

@@ -18,8 +18,31 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(_HERE)))
 
 # What answers to MBPP, HumanEval and APPS import most, loaded once here instead of in every child. Not more: each shared
 # library costs every fork about 10 microseconds, so hashlib, decimal and statistics are left to the few that want them.
-PRELOAD = """array bisect cmath collections collections.abc contextlib copy dataclasses datetime enum functools heapq io
-itertools json math operator random re string threading types typing""".split()
+PRELOAD = [
+    "array",
+    "bisect",
+    "cmath",
+    "collections",
+    "collections.abc",
+    "contextlib",
+    "copy",
+    "dataclasses",
+    "datetime",
+    "enum",
+    "functools",
+    "heapq",
+    "io",
+    "itertools",
+    "json",
+    "math",
+    "operator",
+    "random",
+    "re",
+    "string",
+    "threading",
+    "types",
+    "typing",
+]
 
 
 def main() -> None:
@@ -58,7 +81,11 @@ def serve(control_fd: int, memory_bytes: int, walls: str, in_namespaces: bool) -
     files = walls != "none" and private and jail.restrict_files()
     _forget_the_project()
     _silence()
-    standing = {"namespaces": in_namespaces, "landlock": files, "seccomp": private and walls != "none" and filter_.known}
+    standing = {
+        "namespaces": in_namespaces,
+        "landlock": files,
+        "seccomp": private and walls != "none" and filter_.known,
+    }
     control.sendall(json.dumps(standing).encode())
     # fork(2) itself: one thread, so none of Python's hooks are needed, and a `random` that starts alike in every child
     # makes labels reproducible. PyDLL keeps the lock that a ctypes call would otherwise release.
@@ -76,7 +103,7 @@ def _fork_on_demand(control, fork, filter_, child, jail) -> None:  # type: ignor
     import struct
 
     head, report = struct.Struct("=cB"), struct.Struct("=iddQ")
-    room = socket.CMSG_SPACE(8)
+    room = socket.CMSG_SPACE(12)
     kill, wait4, close, SIGKILL = os.kill, os.wait4, os.close, int(signal.SIGKILL)
     pid = 0
     while True:
@@ -94,7 +121,7 @@ def _fork_on_demand(control, fork, filter_, child, jail) -> None:  # type: ignor
                     jail.limit_cpu(cpu_s)
                     return filter_ is None or filter_.install()
 
-                child.run(fds[0], put_up_walls, fds[1] if len(fds) > 1 else None)
+                child.run(fds[0], put_up_walls, (fds[1], fds[2]) if len(fds) > 1 else None)
             for fd in fds:
                 close(fd)
         elif pid > 0:
