@@ -11,6 +11,7 @@ import gc
 import os
 import sys
 import types
+import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -61,7 +62,7 @@ def _serve_calls(fd: int, put_up_walls: Callable[[], bool]) -> int:
     gc.enable()
     most = request["most"]
     try:
-        names = _load(request["code"])
+        names = _load(request["code"], request.get("typing", False))
     except BaseException as error:
         frames.send(fd, codec.dumps({"load": type_name(error)}))
         return 0
@@ -77,10 +78,12 @@ def _serve_calls(fd: int, put_up_walls: Callable[[], bool]) -> int:
     return 0
 
 
-def _load(code: str) -> dict[str, Any]:
-    """Execute the candidate as a fresh `__main__`; its names."""
+def _load(code: str, with_typing: bool = False) -> dict[str, Any]:
+    """Execute the candidate as a fresh `__main__`; its names. `with_typing`: LeetCode's problems take `List` as given."""
     module = types.ModuleType("__main__")
     module.__dict__["__builtins__"] = __builtins__
+    if with_typing:
+        module.__dict__.update({name: getattr(typing, name) for name in typing.__all__})
     sys.modules["__main__"] = module
     # dont_inherit: the `from __future__` of this file is not the candidate's.
     exec(compile(code, "<candidate>", "exec", dont_inherit=True), module.__dict__)

@@ -110,15 +110,17 @@ class Judge:
 
     def _batch(self, child: Child, sample: Sample, how: Batch, deadline: float) -> _Outcome:
         try:
-            answers = self._ask(child, sample.code, how.calls, False, deadline)
+            answers = self._ask(child, sample.code, how.calls, False, deadline, how.with_typing)
         except _Stopped as stopped:
             return _Outcome(stopped.verdict, stopped.reason, 0)
         return _compare(answers, how)
 
-    def _ask(self, child: Child, code: str, calls: list[Any], more: bool, deadline: float) -> list[Any]:
+    def _ask(
+        self, child: Child, code: str, calls: list[Any], more: bool, deadline: float, with_typing: bool = False
+    ) -> list[Any]:
         """Send the program and its calls; the answers, checked for shape."""
         try:
-            child.send(_request(code, calls, more, self.limits.output_bytes), deadline)
+            child.send(_request(code, calls, more, self.limits.output_bytes, with_typing), deadline)
         except frames.Late:
             raise _Stopped(TIMEOUT, "wall") from None
         except frames.Closed:
@@ -295,8 +297,8 @@ def _update(args: tuple[Any, ...], at: Any, now: Any) -> None:
         here.update(now)
 
 
-def _request(code: str, calls: list[Any], more: bool, most: int) -> bytes:
-    return codec.dumps({"code": code, "calls": calls, "more": more, "most": most})
+def _request(code: str, calls: list[Any], more: bool, most: int, with_typing: bool = False) -> bytes:
+    return codec.dumps({"code": code, "calls": calls, "more": more, "most": most, "typing": with_typing})
 
 
 def _receive(child: Child, count: int, deadline: float) -> list[list[Any]]:

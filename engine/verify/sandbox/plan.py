@@ -32,6 +32,8 @@ class Batch:
     calls: list[WireCall]
     holds: list[Callable[[Any], bool]]
     """One decision per call."""
+    with_typing: bool = False
+    """The names of `typing` are there before the candidate runs."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def _from_json(tests: Tests) -> Batch:
     for arguments, expected in tests.calls:
         calls.append([tests.entry_point, [codec.encode(a) for a in json.loads(arguments)], {}])
         holds.append(functools.partial(equal_as_json, json.loads(expected)))
-    return Batch(calls, holds)
+    return Batch(calls, holds, with_typing=True)
 
 
 def equal_as_json(expected: Any, got: Any) -> bool:

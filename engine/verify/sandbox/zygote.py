@@ -18,31 +18,10 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(_HERE)))
 
 # What answers to MBPP, HumanEval and APPS import most, loaded once here instead of in every child. Not more: each shared
 # library costs every fork about 10 microseconds, so hashlib, decimal and statistics are left to the few that want them.
-PRELOAD = [
-    "array",
-    "bisect",
-    "cmath",
-    "collections",
-    "collections.abc",
-    "contextlib",
-    "copy",
-    "dataclasses",
-    "datetime",
-    "enum",
-    "functools",
-    "heapq",
-    "io",
-    "itertools",
-    "json",
-    "math",
-    "operator",
-    "random",
-    "re",
-    "string",
-    "threading",
-    "types",
-    "typing",
-]
+PRELOAD = (
+    "array bisect cmath collections collections.abc contextlib copy dataclasses datetime enum functools heapq io itertools "
+    "json math operator random re string threading types typing"
+)
 
 
 def main() -> None:
@@ -69,7 +48,7 @@ def serve(control_fd: int, memory_bytes: int, walls: str, in_namespaces: bool) -
 
     from engine.verify.sandbox import child, jail
 
-    for name in PRELOAD:
+    for name in PRELOAD.split():
         importlib.import_module(name)
     _offer_exit()
     child.rehearse()
