@@ -1,7 +1,6 @@
 """MBPP, full (974) and sanitized (427), with the official splits, never mixed.
 
-Full: prompt 1-10, test 11-510, validation 511-600, train 601-974, less the two problems set aside (both outside of
-sanitized). Sanitized keeps the ids but has edited prompts and tests, so its problems are called `sanitized/…`.
+Full: prompt 1-10, test 11-510, validation 511-600, train 601-974; two of them (none in sanitized) are marked `set_aside`. Sanitized keeps the ids but has edited prompts and tests, so its problems are called `sanitized/…`.
 Reads `$FRACTAL_DATA/mbpp.jsonl` and `sanitized-mbpp.json`, else the hub.
 """
 
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.verify.problems import files
-from engine.verify.problems.problem import SET_ASIDE, SLOW_S, BadData, Problem, called_in, plain
+from engine.verify.problems.problem import SLOW_S, BadData, Problem, called_in, plain
 from engine.verify.sandbox.verdict import Tests
 
 HUB = "google-research-datasets/mbpp"
@@ -29,8 +28,7 @@ def split_of(number: int) -> str:
 def load(which: str, folder: Path | None) -> list[Problem]:
     """All problems of `full` or `sanitized`."""
     rows = _from_folder(which, folder) if folder is not None else _from_hub(which)
-    problems = [problem_of(row, which, f"MBPP {which} row {at}") for at, row in enumerate(rows, 1)]
-    return [p for p in problems if p.task_id not in SET_ASIDE]
+    return [problem_of(row, which, f"MBPP {which} row {at}") for at, row in enumerate(rows, 1)]
 
 
 def _from_folder(which: str, folder: Path) -> list[dict[str, Any]]:

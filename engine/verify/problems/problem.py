@@ -31,6 +31,11 @@ class Problem:
     visible: tuple[str, ...] = ()
     """Tests that a prompt may show. What it shows is not what judges, unless the config says so."""
 
+    @property
+    def set_aside(self) -> bool:
+        """Counted with its split, generated and executed, but left out of training and of every score."""
+        return self.task_id in SET_ASIDE
+
     def sample(self, key: str, code: str, hide: int = 0) -> Sample:
         """A candidate for the sandbox; `hide` leaves the first so many asserts to the prompt alone."""
         tests = self.tests

@@ -60,7 +60,7 @@ class Limits:
 
     memory_bytes: int = 1 << 30
     wall_factor: float = 3.0
-    wall_extra_s: float = 1.0
+    wall_extra_s: float = 2.0
     """The wall backstop is `wall_factor` × CPU limit + this: a busy box delays, it does not judge."""
     output_bytes: int = 4 << 20
     """Cap of one message and of what a stdin program prints."""

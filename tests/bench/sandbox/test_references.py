@@ -26,7 +26,7 @@ needs_data = pytest.mark.skipif(not (_DATA / "mbpp.jsonl").exists(), reason=f"no
 def test_all_references_pass(which):
     problems = humaneval.load(_DATA) if which == "humaneval" else mbpp.load(which, _DATA)
     with Pool(2) as pool:
-        verdicts = list(pool.judge(p.sample(p.task_id, p.reference) for p in problems))
+        verdicts = list(pool.judge(p.sample(p.task_id, p.reference) for p in problems if not p.set_aside))
     print(f"\n{which}: {sum(v.ok for v in verdicts)} of {len(problems)}, {collections.Counter(v.mode for v in verdicts)}")
     assert [v for v in verdicts if not v.ok] == []
 
