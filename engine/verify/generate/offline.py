@@ -1,0 +1,35 @@
+"""Programs without a model: references in other styles, and references with slips. Labelled synthetic, row by row.
+
+Each problem has its own difficulty, drawn from its name: some are nearly always solved, some nearly never, as with a model.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from engine.verify.generate.contract import Completion, Unit, unit_seed
+from engine.verify.generate.mutate import restyle, slip
+
+
+class OfflineGenerator:
+    """Needs a reference for every problem."""
+
+    name = "offline"
+
+    def generate(self, units: list[Unit]) -> Iterator[tuple[Unit, list[Completion]]]:
+        for unit in units:
+            rng = random.Random(unit.seed)
+            yield unit, [_one(unit, rng) for _ in range(unit.n)]
+
+
+def chance_of_no_slip(task_id: str) -> float:
+    """Between 0.05 and 0.65, fixed for a problem."""
+    return 0.05 + 0.6 * random.Random(unit_seed(0, task_id, -1)).random()
+
+
+def _one(unit: Unit, rng: random.Random) -> Completion:
+    styled = restyle(unit.problem.reference, rng)
+    slips = 0 if rng.random() < chance_of_no_slip(unit.problem.task_id) else 1 if rng.random() < 0.75 else 2
+    code, made = slip(styled, rng, slips)
+    return Completion(f"```python\n{code}```", "made", len(code.split()), note=", ".join(made) or "reference")

@@ -1,0 +1,23 @@
+"""What a model is asked. A change here changes the parameters' hash, so that old generations are refused, not mixed in."""
+
+from __future__ import annotations
+
+from engine.verify.problems.problem import Problem
+
+TEMPLATE = 2  # raise with every change of the words below
+
+
+def prompt_for(problem: Problem, visible_tests: int) -> str:
+    """The user's words: the task, the name, and as many tests as the config shows."""
+    if problem.task_id.startswith("humaneval/"):
+        return f"Complete this Python function. Answer with the whole function in one code block.\n\n```python\n{problem.text}```\n"
+    if problem.tests.stdin:
+        return f"{problem.text}\n\nWrite a Python program that reads standard input and prints the answer. One code block only.\n"
+    words = [problem.text.strip()]
+    if problem.entry_point:
+        words.append(f"The function must be called `{problem.entry_point}`.")
+    if visible_tests and problem.visible:
+        shown = "\n".join(problem.visible[:visible_tests])
+        words.append(f"It must satisfy, for example:\n```python\n{shown}\n```")
+    words.append("Answer with Python code in one code block.")
+    return "\n\n".join(words)
