@@ -62,7 +62,6 @@ class Sink:
         self.waiting.append((time.time(), kind, body))
 
     def _flush_until_closed(self) -> None:
-        self.put("environment", {"python": sys.version.split()[0], "packages": installed_packages()})
         while not self._closed.wait(_FLUSH_S):
             self.flush()
 
@@ -72,6 +71,8 @@ class Sink:
             self.waiting.clear()
             return
         with self._writing:
+            if self._seq == 0:  # first of all lines, also in a program that ends before the thread has its turn
+                self.waiting.appendleft((time.time(), "environment", environment()))
             lines = []
             while self.waiting:
                 event = self._event(*self.waiting.popleft())
@@ -121,6 +122,10 @@ class Sink:
         self.flush()
         if self.wandb is not None and os.getpid() == self._pid:
             self.wandb.finish()
+
+
+def environment() -> dict[str, Any]:
+    return {"python": sys.version.split()[0], "packages": installed_packages()}
 
 
 def installed_packages() -> dict[str, str]:

@@ -17,10 +17,17 @@ import pytest
 from engine import runlog
 from engine.protocol.events import Event, metrics_of
 from engine.runlog import Sink, WandbSink
-from tests.live import events_of
+from tests import live
 from tests.polling import until
 
 PROJECT = Path(__file__).resolve().parents[1]
+
+
+def events_of(path: Path) -> list[Event]:
+    """What the program said; the environment, which the run log puts first of all by itself, left out."""
+    first, *rest = live.events_of(path)
+    assert first["kind"] == "environment"
+    return rest
 
 
 @pytest.fixture
@@ -73,7 +80,7 @@ def test_every_kind_is_written_in_order_and_numbered(events: Path, tmp_path: Pat
     runlog.note("hello")
     found = flushed(events)
     assert [e["kind"] for e in found] == ["fact", "artifact", "model", "checkpoint", "progress", "note"]
-    assert [e["seq"] for e in found] == [1, 2, 3, 4, 5, 6]
+    assert [e["seq"] for e in found] == [2, 3, 4, 5, 6, 7]
     assert (found[1]["path"], found[1]["rows"], found[2]["metadata"]) == ("a.jsonl", 2, {"layers": 2})
     assert (found[3]["path"], found[3]["step"]) == ("ck.pt", 7)
 
@@ -175,8 +182,8 @@ def test_a_torn_tail_of_an_earlier_attempt_spoils_no_line(tmp_path: Path) -> Non
     path.write_bytes(b'{"kind":"note","text":"whole"}\n{"kind":"no')
     program("runlog.note('mine')", path)
     lines = path.read_bytes().splitlines()
-    assert len(lines) == 3
-    assert json.loads(lines[2])["text"] == "mine"
+    assert len(lines) == 4
+    assert json.loads(lines[3])["text"] == "mine"
 
 
 def test_a_forked_child_writes_nothing_of_its_parent(tmp_path: Path) -> None:
@@ -210,7 +217,7 @@ def test_many_threads_lose_no_line(events: Path) -> None:
         thread.join()
     found = flushed(events)
     assert sorted((e["values"]["who"], e["step"]) for e in found) == [(w, n) for w in range(4) for n in range(500)]
-    assert [e["seq"] for e in found] == list(range(1, 2001))
+    assert [e["seq"] for e in found] == list(range(2, 2002))
 
 
 class FullDisk:
@@ -254,8 +261,8 @@ def test_a_disk_that_stays_full_costs_the_oldest_metrics_and_no_memory(
     sink.flush()
     found = events_of(sink.path)
     assert found[0]["value"] == 3
-    assert [e["step"] for e in found[1:]] == list(range(951, 1000))
-    assert sink.dropped == 951
+    assert [e["step"] for e in found[1:]] == list(range(952, 1000))
+    assert sink.dropped == 952
 
 
 class BrokenRun:
