@@ -95,6 +95,14 @@ class LogView(Vertical):
         """Put the cursor on the first line that names this step or a later one, telling nobody; says whether any does."""
         return self.lines.go_to_step(step)
 
+    @property
+    def text_at_cursor(self) -> str:
+        """The cursor's line, or the newest: what a key that copies takes."""
+        row, rows = self.lines.cursor_row, self.lines.rows
+        if not rows or not rows.count:
+            return ""
+        return rows.shown(rows.count - 1 if row is None else row).text
+
     def focus(self, scroll_visible: bool = True) -> LogView:
         self.lines.focus(scroll_visible)
         return self

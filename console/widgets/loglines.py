@@ -26,6 +26,7 @@ from textual.cache import LRUCache
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
+from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 from textual.worker import get_current_worker
@@ -63,6 +64,8 @@ FILTER_BATCH_S = 0.2
 FILTER_BATCH = 50_000
 CACHED_STRIPS = 256
 GUTTER = 2
+MOST_COPIED = 10_000
+"""Rows that one copy takes."""
 MOST_HITS = 500
 """Hits highlighted in one line."""
 
@@ -361,10 +364,14 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         assert self.rows
         left, line = self.scroll_offset.x, self.rows.line(row)
         here, marked = line.start == self._cursor, line.start in self.marks
-        key = (line, left, width, self.needle, here, marked)
+        span = self._selected_span(row)
+        key = (row, line, left, width, self.needle, here, marked, span)
         strip = self._finished.get(key)
         if strip is None:
-            body = self._strips(row)[0].crop(left, left + width - GUTTER)
+            body = self._strips(row)[0]
+            if span is not None:
+                body = restyled(body, *span, self.screen.get_component_rich_style("screen--selection"))
+            body = body.crop(left, left + width - GUTTER).apply_offsets(left, row)
             strip = self._finished[key] = self._finish(body, width, here, marked)
         return strip
 
@@ -468,6 +475,33 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
             at = stop
         if at < len(text):
             yield Segment(text[at:], style)
+
+    # ------------------------------------------------------------ text selected with the mouse
+
+    @property
+    def allow_select(self) -> bool:
+        """A wrapped row has no single place on screen that a selection could be told by."""
+        return not self.wrap
+
+    def _selected_span(self, row: int) -> tuple[int, int] | None:
+        selection = self.text_selection
+        return None if selection is None else selection.get_span(row)
+
+    def selection_updated(self, selection: Selection | None) -> None:
+        self.refresh()
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """What copying takes: the text as it is seen, of so many rows at most."""
+        if not self.rows:
+            return None
+        first = selection.start.y if selection.start else 0
+        last = min(selection.end.y if selection.end else self.row_count - 1, self.row_count - 1, first + MOST_COPIED)
+        copied = []
+        for row in range(first, last + 1):
+            start, stop = selection.get_span(row) or (0, 0)
+            text = self.rows.shown(row).text
+            copied.append(text[start:] if stop < 0 else text[start:stop])
+        return "\n".join(copied), "\n"
 
     # ------------------------------------------------------------ cursor
 
@@ -775,6 +809,22 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         if self.cursor_row is None:
             return f"{older}{self.row_count:,} lines"
         return f"line {older}{self.cursor_row + 1:,} of {older}{self.row_count:,}"
+
+
+def restyled(strip: Strip, start: int, stop: int, style: Style) -> Strip:
+    """A strip with a style laid over some of its characters; a stop below zero is the end."""
+    segments: list[Segment] = []
+    at = 0
+    for segment in strip:
+        text, own = segment.text, segment.style or Style()
+        first, last = max(0, start - at), len(text) if stop < 0 else min(len(text), stop - at)
+        if first >= last:
+            segments.append(segment)
+        else:
+            parts = ((text[:first], own), (text[first:last], own + style), (text[last:], own))
+            segments += [Segment(part, look) for part, look in parts if part]
+        at += len(text)
+    return Strip(segments, strip.cell_length)
 
 
 def rich_style(sgr: Sgr) -> Style:

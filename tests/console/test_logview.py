@@ -376,6 +376,30 @@ async def test_without_colour_the_cursor_is_a_sign(
         assert app.view.lines.render_line(0).text.startswith(" >one" if environment else "  one")
 
 
+async def test_text_is_selected_with_the_mouse_and_copied_as_it_is_seen(path: Path) -> None:
+    path.write_bytes(b"first line\n\x1b[31msecond\x1b[0m line\nthird line\n")
+    app = LogApp(path)
+    async with app.run_test(size=(60, 10)) as pilot:
+        lines = app.view.lines
+        await pilot.mouse_down(lines, offset=(2 + 6, 0))
+        await pilot.hover(lines, offset=(2 + 3, 2))
+        await pilot.mouse_up(lines, offset=(2 + 4, 2))
+        await pilot.pause()
+        assert app.screen.get_selected_text() == "line\nsecond line\nthird"
+        lit = app.screen.get_component_rich_style("screen--selection").bgcolor
+        row = lines.render_line(0)
+        assert "".join(part.text for part in row if part.style and part.style.bgcolor == lit) == "line"
+
+
+async def test_the_line_that_a_copy_takes_is_the_cursors_or_the_newest(path: Path) -> None:
+    path.write_text("one\ntwo\n")
+    app = LogApp(path)
+    async with app.run_test(size=(60, 10)) as pilot:
+        assert app.view.text_at_cursor == "two"
+        await pilot.press("g")
+        assert app.view.text_at_cursor == "one"
+
+
 def test_every_key_of_the_table_has_an_action_and_words() -> None:
     from console.widgets.loglines import LogLines
 
