@@ -37,7 +37,7 @@ $(BIN)/python:
 
 # The light part: what the console needs to be on screen. No torch.
 $(LIGHT): pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing the console into $(VENV) (about 60 MB) …"
+	@echo "Installing the console into $(VENV) (about 160 MB) …"
 	@$(PIP) install -q -c constraints.txt -e .
 	@touch $@
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import sys
 import unicodedata
 from collections.abc import Sequence
+from pathlib import Path
 
 SIGNS = {
     "passed": "✓",
@@ -51,6 +53,15 @@ STYLES = {
 }
 
 _ANSI = {"green": 32, "red": 31, "cyan": 36, "yellow": 33, "magenta": 35, "bold": 1, "dim": 2}
+
+
+def command_name() -> str:
+    """How this very program is called from here: by name where the shell finds it, else by its path."""
+    own = Path(sys.argv[0])
+    found = shutil.which(own.name)
+    if (found is not None and Path(found).resolve() == own.resolve()) or own.name == "__main__.py":
+        return "fractal-console"
+    return os.path.relpath(own) if own.exists() else "fractal-console"
 
 
 def sign(state: str) -> str:

@@ -11,7 +11,7 @@ from console.errors import UserError
 from console.standing import GateStanding, PhaseStanding
 from console.store import RunRow
 from console.verbs.common import chosen, print_json, workspace
-from console.words import STYLES, ago, coloured, duration, shown_state, sign, size, table, usd
+from console.words import STYLES, ago, coloured, command_name, duration, shown_state, sign, size, table, usd
 from console.workspace import Workspace
 from engine.config.phase import Phase
 from engine.protocol.durable import read_json
@@ -50,13 +50,14 @@ def without_terminal() -> int:
     _print_phases(standings)
     for problem in space.project.phases.problems:
         print(f"✗ {problem}")
+    me = command_name()
     print("\nNo terminal here, so the console stays shut. Type next:")
     if standings:
         first = min(standings, key=_effort)
         words = f"{first.phase.phase} --preset {first.preset}"
-        print(f"  fractal-console run {words}      # every step in order, gates between, live progress")
-        print(f"  fractal-console gates {words}    # each check, its verdict and its because")
-    print("  fractal-console --help")
+        print(f"  {me} run {words}      # every step in order, gates between, live progress")
+        print(f"  {me} gates {words}    # each check, its verdict and its because")
+    print(f"  {me} --help")
     return 0
 
 
