@@ -18,6 +18,10 @@ _SIZE = {
 }
 
 
+# Of pip's lines, those that say how far it is.
+_TELLING = ("Collecting ", "  Downloading ", "Downloading ", "Installing ", "Successfully installed", "ERROR")
+
+
 @dataclass(frozen=True)
 class Missing:
     """An extra that is not installed."""
@@ -47,7 +51,7 @@ def _installed(python: Path, module: str) -> bool:
 
 
 def install(missing: Missing) -> Iterator[str]:
-    """Install it; yields pip's lines; raises RuntimeError with what to do where pip fails."""
+    """Install it; yields pip's lines that tell how far it is; raises RuntimeError with what to do where pip fails."""
     process = subprocess.Popen(
         missing.argv, cwd=missing.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     )
@@ -56,6 +60,7 @@ def install(missing: Missing) -> Iterator[str]:
     with process:
         for line in process.stdout:
             last = line.strip() or last
-            yield line.rstrip()
+            if line.startswith(_TELLING):
+                yield line.rstrip()
     if process.returncode != 0:
         raise RuntimeError(f"installing the {missing.extra} part failed: {last}. Try again: {' '.join(missing.argv)}")

@@ -1,6 +1,6 @@
 """Every reference of MBPP, sanitized MBPP and HumanEval passes; the hostile suite again under a checker.
 
-    python -m pytest tests/bench/sandbox/test_references.py -s -c tests/bench/pytest.ini
+python -m pytest tests/bench/sandbox/test_references.py -s -c tests/bench/pytest.ini
 """
 
 import collections
@@ -27,15 +27,15 @@ def test_all_references_pass(which):
     problems = humaneval.load(_DATA) if which == "humaneval" else mbpp.load(which, _DATA)
     with Pool(2) as pool:
         verdicts = list(pool.judge(p.sample(p.task_id, p.reference) for p in problems if not p.set_aside))
-    print(f"\n{which}: {sum(v.ok for v in verdicts)} of {len(problems)}, {collections.Counter(v.mode for v in verdicts)}")
+    print(
+        f"\n{which}: {sum(v.ok for v in verdicts)} of {len(problems)}, {collections.Counter(v.mode for v in verdicts)}"
+    )
     assert [v for v in verdicts if not v.ok] == []
 
 
 def test_no_cheat_passes_a_checker():
     cheats = runpy.run_path(str(_ROOT / "tests" / "engine" / "verify" / "hostile.py"))["programs"]()
-    check = (
-        "def check(candidate):\n    assert candidate(2, 3) == 5\n    for n in range(3):\n        assert candidate(n, n) == 2 * n\n"
-    )
+    check = "def check(candidate):\n    assert candidate(2, 3) == 5\n    for n in range(3):\n        assert candidate(n, n) == 2 * n\n"
     tests = Tests(check=check, entry_point="add", cpu_s=1)
     gone = {"CANARY": "/nonexistent/canary", "FOLDER": "/nonexistent", "PORT": "9", "PID": "1"}
     samples = []
@@ -62,6 +62,8 @@ def test_a_large_mixed_set_takes_little_more_than_its_time_outs():
         before.user + before.system + before.children_user + before.children_system
     )
     bound = 1.15 * (20 * 2 + 2000 * 0.003)
-    print(f"\n2000 samples, 20 time-outs: {cpu:.1f} CPU-s of {bound:.1f}; wall {wall:.1f} s on 2 workers of {bound / 2:.1f}")
+    print(
+        f"\n2000 samples, 20 time-outs: {cpu:.1f} CPU-s of {bound:.1f}; wall {wall:.1f} s on 2 workers of {bound / 2:.1f}"
+    )
     assert sum(v.verdict == "TIMEOUT" for v in verdicts) == 20
     assert cpu <= bound
