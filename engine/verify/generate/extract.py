@@ -37,7 +37,9 @@ def _best(blocks: list[str], entry_point: str) -> str:
 
 
 def _defines(code: str, name: str) -> bool:
-    return bool(re.search(rf"^\s*(?:async )?(?:def|class)\s+{re.escape(name)}\b|^{re.escape(name)}\s*=", code, re.MULTILINE))
+    return bool(
+        re.search(rf"^\s*(?:async )?(?:def|class)\s+{re.escape(name)}\b|^{re.escape(name)}\s*=", code, re.MULTILINE)
+    )
 
 
 def _bare(text: str) -> str:
@@ -57,7 +59,12 @@ def _bare(text: str) -> str:
 
 def _is_prose(line: str) -> bool:
     """Neither empty, indented nor a program's line."""
-    return bool(line.strip()) and not line[0].isspace() and not parses(line) and not line.rstrip().endswith((":", ",", "(", "[", "{"))
+    return (
+        bool(line.strip())
+        and not line[0].isspace()
+        and not parses(line)
+        and not line.rstrip().endswith((":", ",", "(", "[", "{"))
+    )
 
 
 def _continued(prompt: str, body: str) -> str:

@@ -62,7 +62,10 @@ def _expression_slips(node: ast.AST, names: list[str], rng: random.Random) -> It
         others = [n for n in names if n != node.id]
         if others:
             yield "wrong variable", lambda: setattr(node, "id", rng.choice(others))
-        yield "misspelt variable", lambda: setattr(node, "id", rng.choice((node.id + "s", node.id + "_", "temp", "res", "num")))
+        yield (
+            "misspelt variable",
+            lambda: setattr(node, "id", rng.choice((node.id + "s", node.id + "_", "temp", "res", "num"))),
+        )
     if isinstance(node, (ast.If, ast.While, ast.IfExp)) and not isinstance(node.test, ast.Constant):
         yield "negated", lambda: setattr(node, "test", ast.UnaryOp(ast.Not(), node.test))
 
@@ -91,7 +94,9 @@ def _block_slips(owner: ast.AST, block: list[ast.stmt], rng: random.Random) -> I
     if isinstance(last, ast.Return) and last.value is not None:
         value = last.value
         yield "no return", lambda: _set_item(block, len(block) - 1, ast.Expr(value))
-    guards = [i for i, s in enumerate(block) if isinstance(s, ast.If) and not s.orelse and isinstance(s.body[-1], ast.Return)]
+    guards = [
+        i for i, s in enumerate(block) if isinstance(s, ast.If) and not s.orelse and isinstance(s.body[-1], ast.Return)
+    ]
     if guards and len(block) > 1:
         yield "no guard", lambda: block.__delitem__(guards[0])
     if isinstance(owner, ast.If) and owner.orelse and block is owner.body:
@@ -185,14 +190,25 @@ class _Restyle(ast.NodeTransformer):
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         self.generic_visit(node)
-        mirrored = {ast.Lt: ast.Gt, ast.Gt: ast.Lt, ast.LtE: ast.GtE, ast.GtE: ast.LtE, ast.Eq: ast.Eq, ast.NotEq: ast.NotEq}
+        mirrored = {
+            ast.Lt: ast.Gt,
+            ast.Gt: ast.Lt,
+            ast.LtE: ast.GtE,
+            ast.GtE: ast.LtE,
+            ast.Eq: ast.Eq,
+            ast.NotEq: ast.NotEq,
+        }
         if len(node.ops) == 1 and type(node.ops[0]) in mirrored and self.rng.random() < 0.3:
             return ast.Compare(node.comparators[0], [mirrored[type(node.ops[0])]()], [node.left])
         return node
 
     def visit_If(self, node: ast.If) -> ast.AST:
         self.generic_visit(node)
-        if node.orelse and not (len(node.orelse) == 1 and isinstance(node.orelse[0], ast.If)) and self.rng.random() < 0.2:
+        if (
+            node.orelse
+            and not (len(node.orelse) == 1 and isinstance(node.orelse[0], ast.If))
+            and self.rng.random() < 0.2
+        ):
             return ast.If(ast.UnaryOp(ast.Not(), node.test), node.orelse, node.body)
         return node
 

@@ -24,7 +24,12 @@ def load(source: str, folder: Path | None) -> list[Problem]:
     if source == "apps":
         if folder is None:
             raise BadData("APPS is read from a folder: set FRACTAL_DATA to the one that holds apps/test/*/")
-        return [p for split in ("train", "test") if (folder / "apps" / split).exists() for p in apps.load(folder / "apps" / split, split)]
+        return [
+            p
+            for split in ("train", "test")
+            if (folder / "apps" / split).exists()
+            for p in apps.load(folder / "apps" / split, split)
+        ]
     raise BadData(f"no problem source {source!r}; there are: {', '.join(SOURCES)}")
 
 
