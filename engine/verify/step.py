@@ -83,3 +83,6 @@ def run(main: Callable[[list[str]], None]) -> None:
     except (ConfigError, StepFailed, BadData, SandboxBroken) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped as asked; what is done is on disk, start again to go on", file=sys.stderr)
+        sys.exit(130)

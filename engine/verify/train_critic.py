@@ -6,7 +6,8 @@ python -m engine.verify.train_critic --phase phase11-code-verifier --preset a100
 
 from __future__ import annotations
 
-import os
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def main(argv: list[str]) -> None:
 
     from engine.verify.critic.items import distinct, items_of, require_both_kinds, split_by_problem
     from engine.verify.critic.leak_probe import probe_auc
-    from engine.verify.critic.loop import train
+    from engine.verify.critic.loop import Interrupted, train
     from engine.verify.critic.make import fresh_body
 
     cfg = step.cfg.critic
@@ -36,7 +37,12 @@ def main(argv: list[str]) -> None:
         f"{len(everything)} programs, {len(items)} distinct; {len(sides.train)} to learn from, {len(sides.val)} to validate on"
     )
     body = fresh_body(cfg, sides.train, step.cfg.seed)
-    done = train(body, sides, cfg, step.work, step.cfg.seed, stop_asked)
+    asked = _Asked()
+    try:
+        done = train(body, sides, cfg, step.work, step.cfg.seed, lambda: asked.stop)
+    except Interrupted as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(130)
     probe = probe_auc(sides.train, sides.val, step.cfg.seed)
     best = done.best_epoch
     told = {
@@ -54,10 +60,16 @@ def main(argv: list[str]) -> None:
     _report(step.work, done, best, probe, sides, len(everything), len(items), told)
 
 
-def stop_asked() -> bool:
-    """Whether the run was asked to stop: the epoch's checkpoint is on disk."""
-    folder = os.environ.get("FRACTAL_STOP")
-    return bool(folder and Path(folder).is_dir() and any(Path(folder).iterdir()))
+class _Asked:
+    """Whether somebody asked to stop (SIGINT, SIGTERM); looked at between batches."""
+
+    def __init__(self) -> None:
+        self.stop = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_stop)
+
+    def _on_stop(self, *_: object) -> None:
+        self.stop = True
 
 
 def _report(

@@ -14,6 +14,7 @@ from engine.protocol.durable import read_json, write_json
 from engine.verify.step import StepFailed
 
 FOLDER = "checkpoints_critic"
+_INTERRUPTED = "interrupted"
 
 
 def folder_of(work: Path, epoch: int) -> Path:
@@ -22,14 +23,32 @@ def folder_of(work: Path, epoch: int) -> Path:
 
 def save(work: Path, epoch: int, state: dict[str, Any], manifest: dict[str, Any]) -> Path:
     """Everything that going on needs; whole or absent."""
-    place = folder_of(work, epoch)
+    place = _write(folder_of(work, epoch), state, manifest)
+    shutil.rmtree(work / FOLDER / _INTERRUPTED, ignore_errors=True)
+    return place
+
+
+def save_interrupted(work: Path, state: dict[str, Any], manifest: dict[str, Any]) -> Path:
+    """The place inside an epoch, until the epoch is whole."""
+    return _write(work / FOLDER / _INTERRUPTED, state, manifest)
+
+
+def latest(work: Path) -> Path | None:
+    """Where to go on: inside an epoch, after one, or nowhere."""
+    if (work / FOLDER / _INTERRUPTED / "manifest.json").exists():
+        return work / FOLDER / _INTERRUPTED
+    saved = epochs_saved(work)
+    return folder_of(work, saved[-1]) if saved else None
+
+
+def _write(place: Path, state: dict[str, Any], manifest: dict[str, Any]) -> Path:
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     with open(place / "state.pt", "wb") as file:
         torch.save(state, file)
         file.flush()
         os.fsync(file.fileno())
-    write_json(place / "manifest.json", {**manifest, "epoch": epoch})
+    write_json(place / "manifest.json", manifest)
     return place
 
 

@@ -1,7 +1,7 @@
 """The one training loop of both bodies: epochs over problem-balanced batches, a checkpoint after each.
 
 Everything random is drawn anew from seed and epoch, so that a training that was interrupted and resumed at its last checkpoint
-is bit for bit the uninterrupted one (on a CPU).
+is bit for bit the uninterrupted one (on a CPU). Asked to stop, it keeps the place inside the epoch, generator state included.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Trained:
 
 
 def train(body: Any, sides: Sides, cfg: CriticConfig, work: Path, seed: int, stopped: Callable[[], bool]) -> Trained:
-    """Train, going on from the last whole checkpoint. `stopped` is asked after each epoch."""
+    """Train, going on where an earlier try ended. `stopped` is asked between batches; then `Interrupted` is raised."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     body.to(device)
     learning = [p for p in body.parameters() if p.requires_grad]
@@ -66,23 +66,34 @@ def train(body: Any, sides: Sides, cfg: CriticConfig, work: Path, seed: int, sto
     strange, step, start_cpu = 0, 0, time.process_time()
 
     # ---- resume ----
-    saved = checkpoint.epochs_saved(work)
-    first = 1
-    if saved:
-        state = checkpoint.load(checkpoint.folder_of(work, saved[-1]), body.identity())
+    first, inside = 1, None
+    resumed = checkpoint.latest(work)
+    if resumed is not None:
+        state = checkpoint.load(resumed, body.identity())
         body.load_state_dict(state["body"], strict=False)
         optimizer.load_state_dict(state["optimizer"])
         history = [_epoch_from(e) for e in state["history"]]
-        strange, step, first = state["strange_losses"], state["step"], saved[-1] + 1
-        print(f"going on after epoch {saved[-1]}")
+        strange, step, first = state["strange_losses"], state["step"], len(history) + 1
+        inside = state["inside"]
+        print(f"going on from {resumed.name}")
 
     for epoch in range(first, cfg.epochs + 1):
         # ---- one epoch ----
         torch.manual_seed(seed * 1009 + epoch)
         batches = epoch_batches(problems, cfg.group, cfg.token_budget, random.Random(f"{seed}|{epoch}"))
         body.train()
-        total, tokens, began = 0.0, 0, time.perf_counter()
-        for at, members in enumerate(batches):
+        total, tokens, began, done_batches = 0.0, 0, time.perf_counter(), 0
+        if inside is not None:
+            done_batches, total = inside["batches"], inside["total"]
+            torch.set_rng_state(inside["rng"])
+            inside = None
+        for at, members in enumerate(batches[done_batches:], done_batches):
+            if stopped():
+                place = {"batches": at, "total": total, "rng": torch.get_rng_state()}
+                kept = checkpoint.save_interrupted(
+                    work, _state(body, optimizer, history, strange, step, place), _about(body, epoch)
+                )
+                raise Interrupted(f"stopped in epoch {epoch} as asked; {kept} holds it, start again to go on")
             for group in optimizer.param_groups:
                 group["lr"] = cfg.lr * warmth((epoch - 1 + at / len(batches)) / cfg.epochs)
             batch = collate(members, device)
@@ -112,21 +123,33 @@ def train(body: Any, sides: Sides, cfg: CriticConfig, work: Path, seed: int, sto
             f"epoch {epoch}: loss {reached.loss:.4f}, AUC within problems {reached.auc.value:.3f} "
             f"[{reached.auc.low:.3f}, {reached.auc.high:.3f}], accuracy {reached.accuracy:.3f}"
         )
-        state = {
-            "body": _learned(body),
-            "optimizer": optimizer.state_dict(),
-            "history": [_epoch_to(e) for e in history],
-            "strange_losses": strange,
-            "step": step,
-        }
-        place = checkpoint.save(work, epoch, state, {"identity": body.identity(), "val_auc": reached.auc.value})
+        state = _state(body, optimizer, history, strange, step, None)
+        place = checkpoint.save(work, epoch, state, {**_about(body, epoch), "val_auc": reached.auc.value})
         runlog.checkpoint(place, step=step)
-        if stopped():
-            break
 
     done = Trained(history, Path(), strange, time.process_time() - start_cpu)
     done.best = checkpoint.folder_of(work, done.best_epoch.epoch)
     return done
+
+
+class Interrupted(Exception):
+    """Training was asked to stop and has kept its place."""
+
+
+def _state(body: Any, optimizer: Any, history: list[Epoch], strange: int, step: int, inside: Any) -> dict[str, Any]:
+    """All that going on needs. `inside`: the place in an unfinished epoch."""
+    return {
+        "body": _learned(body),
+        "optimizer": optimizer.state_dict(),
+        "history": [_epoch_to(e) for e in history],
+        "strange_losses": strange,
+        "step": step,
+        "inside": inside,
+    }
+
+
+def _about(body: Any, epoch: int) -> dict[str, Any]:
+    return {"identity": body.identity(), "epoch": epoch}
 
 
 def warmth(progress: float) -> float:

@@ -13,7 +13,7 @@ from engine.verify.critic.items import Item
 _TOKENS = 16_384
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def energies(body: Any, items: list[Item], device: str = "cpu") -> np.ndarray:
     """One logit an item, in the items' order. The sigmoid of it is the energy."""
     body.eval()
