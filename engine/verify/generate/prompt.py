@@ -10,7 +10,8 @@ TEMPLATE = 2  # raise with every change of the words below
 def prompt_for(problem: Problem, visible_tests: int) -> str:
     """The user's words: the task, the name, and as many tests as the config shows."""
     if problem.task_id.startswith("humaneval/"):
-        return f"Complete this Python function. Answer with the whole function in one code block.\n\n```python\n{problem.text}```\n"
+        ask = "Complete this Python function. Answer with the whole function in one code block."
+        return f"{ask}\n\n```python\n{problem.text}```\n"
     if problem.tests.stdin:
         return f"{problem.text}\n\nWrite a Python program that reads standard input and prints the answer. One code block only.\n"
     words = [problem.text.strip()]

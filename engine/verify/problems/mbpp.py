@@ -1,6 +1,7 @@
 """MBPP, full (974) and sanitized (427), with the official splits, never mixed.
 
-Full: prompt 1-10, test 11-510, validation 511-600, train 601-974; two of them (none in sanitized) are marked `set_aside`. Sanitized keeps the ids but has edited prompts and tests, so its problems are called `sanitized/…`.
+Full: prompt 1-10, test 11-510, validation 511-600, train 601-974; two of them (none in sanitized) are marked `set_aside`.
+Sanitized keeps the ids but has edited prompts and tests, so its problems are called `sanitized/…`.
 Reads `$FRACTAL_DATA/mbpp.jsonl` and `sanitized-mbpp.json`, else the hub.
 """
 

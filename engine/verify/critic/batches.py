@@ -1,0 +1,95 @@
+"""Batches in which samples of one problem stand together, of similar length, within a budget of tokens.
+
+A ranking loss compares programs of one problem, so a batch is made of groups. Padding counts: the budget is rows × longest.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from engine.verify.critic.items import Item, by_problem
+from engine.verify.critic.tokens import PAD
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An item in numbers."""
+
+    ids: list[int]
+    failed: bool
+    task: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B items on one device; `group_B` says which belong to one problem."""
+
+    ids_BT: Tensor
+    length_B: Tensor
+    failed_B: Tensor
+    group_B: Tensor
+
+    @property
+    def tokens(self) -> int:
+        return int(self.length_B.sum())
+
+
+def encode_all(items: list[Item], encode) -> list[list[Encoded]]:  # type: ignore[no-untyped-def]
+    """Items by problem."""
+    return [
+        [Encoded(encode(i.text, i.code), i.failed, task) for i in group]
+        for task, (_, group) in enumerate(sorted(by_problem(items).items()))
+    ]
+
+
+def epoch_batches(
+    problems: list[list[Encoded]], group: int, token_budget: int, rng: random.Random
+) -> list[list[Encoded]]:
+    """An epoch in a fresh order: every item once."""
+    groups = []
+    for members in problems:
+        shuffled = rng.sample(members, len(members))
+        groups += [shuffled[i : i + group] for i in range(0, len(shuffled), group)]
+    rng.shuffle(groups)
+    groups.sort(key=lambda g: longest(g) // 16)  # similar lengths together, otherwise as shuffled
+    batches: list[list[Encoded]] = []
+    for members in groups:
+        for part in _fitting(members, token_budget):
+            if batches and fits(batches[-1] + part, token_budget):
+                batches[-1] = batches[-1] + part
+            else:
+                batches.append(part)
+    rng.shuffle(batches)
+    return batches
+
+
+def longest(items: list[Encoded]) -> int:
+    return max(len(item.ids) for item in items)
+
+
+def fits(items: list[Encoded], token_budget: int) -> bool:
+    return longest(items) * len(items) <= token_budget
+
+
+def _fitting(members: list[Encoded], token_budget: int) -> list[list[Encoded]]:
+    """A group that alone is over the budget is cut in halves; a single item always goes."""
+    if len(members) == 1 or fits(members, token_budget):
+        return [members]
+    half = len(members) // 2
+    return _fitting(members[:half], token_budget) + _fitting(members[half:], token_budget)
+
+
+def collate(items: list[Encoded], device: str = "cpu") -> Batch:
+    ids_BT = torch.full((len(items), longest(items)), PAD, dtype=torch.long)
+    for at, item in enumerate(items):
+        ids_BT[at, : len(item.ids)] = torch.tensor(item.ids)
+    return Batch(
+        ids_BT.to(device),
+        torch.tensor([len(i.ids) for i in items], device=device),
+        torch.tensor([float(i.failed) for i in items], device=device),
+        torch.tensor([i.task for i in items], device=device),
+    )

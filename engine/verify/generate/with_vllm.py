@@ -1,0 +1,79 @@
+"""Generation with vLLM: one `SamplingParams` a prompt with its own seed, samples of a unit share the prefill.
+
+One process drives one engine; `tensor_parallel` spreads a large model over GPUs. Several engines on several GPUs: one process a
+GPU with CUDA_VISIBLE_DEVICES on a shard of tasks, as vLLM's own offline data-parallel example does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from engine.config.verify import Generate
+from engine.verify.generate.contract import Completion, Sampling, Unit
+from engine.verify.step import StepFailed
+
+
+class VllmGenerator:
+    """An engine of vLLM's with its tokenizer's own chat template."""
+
+    name = "vllm"
+
+    def __init__(self, cfg: Generate, sampling: Sampling) -> None:
+        try:
+            import vllm
+        except ImportError:
+            raise StepFailed(
+                "vLLM is not installed here: pip install 'vllm>=0.32', or generate.backend=transformers"
+            ) from None
+        self._vllm: Any = vllm
+        self.sampling = sampling
+        self.engine: Any = self._start(cfg)
+        tokenizer = self.engine.get_tokenizer()
+        if not getattr(tokenizer, "chat_template", None):
+            raise StepFailed(
+                f"{cfg.model} has no chat template, so it is no instruct model; choose its -instruct version"
+            )
+
+    def _start(self, cfg: Generate) -> Any:
+        try:
+            return self._vllm.LLM(
+                model=cfg.model,
+                revision=cfg.revision,
+                dtype=cfg.dtype,
+                max_model_len=cfg.max_model_len,
+                gpu_memory_utilization=cfg.gpu_memory_utilization,
+                tensor_parallel_size=cfg.tensor_parallel,
+                enable_prefix_caching=True,
+            )
+        except (ValueError, RuntimeError) as error:
+            if any(word in str(error).lower() for word in ("memory", "kv cache")):
+                raise StepFailed(
+                    f"the GPU is too small for {cfg.model}: lower generate.max_model_len (now {cfg.max_model_len}), raise "
+                    f"generate.gpu_memory_utilization or generate.tensor_parallel. vLLM said: {str(error).splitlines()[0]}"
+                ) from None
+            raise
+
+    def generate(self, units: list[Unit]) -> Iterator[tuple[Unit, list[Completion]]]:
+        chats = [[{"role": "user", "content": unit.prompt}] for unit in units]
+        each = [self._params(unit) for unit in units]
+        outputs = self.engine.chat(chats, sampling_params=each, add_generation_prompt=True, use_tqdm=False)
+        for unit, output in zip(units, outputs, strict=True):
+            yield (
+                unit,
+                [
+                    Completion(o.text, o.finish_reason or "stop", len(o.token_ids), o.cumulative_logprob)
+                    for o in output.outputs
+                ],
+            )
+
+    def _params(self, unit: Unit) -> Any:
+        return self._vllm.SamplingParams(
+            n=unit.n,
+            temperature=self.sampling.temperature,
+            top_p=self.sampling.top_p,
+            max_tokens=self.sampling.max_tokens,
+            stop=list(self.sampling.stop) or None,
+            seed=unit.seed,
+            logprobs=0,
+        )
