@@ -71,7 +71,8 @@ def load_reference(folder: Path) -> Any:
     if not path.exists():
         raise ParityError(f"{path} does not exist; --reference names a checkout of the reference")
     spec = importlib.util.spec_from_file_location("reference_coconut", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if not hasattr(module, "Coconut"):
