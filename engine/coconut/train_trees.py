@@ -47,8 +47,10 @@ def make_model(cfg: CoconutConfig, variant: Variant) -> Coconut:
 
 
 def is_staged(variant: Variant) -> bool:
-    """Whether a run starts with words. A fixed thought can't hold a second layer of nodes, so it would never master the stage that
-    asks for it: such a control is trained on the answer from the first step, like the pause tokens of the paper.
+    """Whether a run starts with words.
+
+    A fixed thought can't hold a layer of nodes, so it never masters the stage that asks for the next: such a control is trained
+    on the answer from the first step, like the pause tokens of the paper.
     """
     return variant.coconut and variant.curriculum and variant.feedback_mode == "continuous"
 

@@ -113,12 +113,20 @@ def test_a_word_that_is_not_prosqa_s_is_named():
 
 
 def test_a_table_without_room_for_the_markers_is_refused():
-    with pytest.raises(TokenError, match=r"tiny has 66 embedding rows and the tokenizer with its three markers needs 69"):
+    with pytest.raises(
+        TokenError, match=r"tiny has 66 embedding rows and the tokenizer with its three markers needs 69"
+    ):
         refuse_full_table(66, TOKENS, "tiny")
 
 
 @pytest.mark.skipif(not (REAL / "gpt2_vocab.bpe").exists(), reason="no GPT-2 tokenizer files in the data folder")
 def test_gpt2_s_tokenizer_has_the_known_ids_and_joins_no_pieces():
     tokens = Tokens(Bpe(REAL))
-    assert (tokens.eos, tokens.start, tokens.end, tokens.latent, tokens.plain.like) == (50256, 50257, 50258, 50259, 16791)
+    assert (tokens.eos, tokens.start, tokens.end, tokens.latent, tokens.plain.like) == (
+        50256,
+        50257,
+        50258,
+        50259,
+        16791,
+    )
     refuse_ragged_pieces(tokens, PROBLEMS[0])
