@@ -28,6 +28,8 @@ from engine.coconut.tokens import Tokens, Words, encode_sample
 from engine.config.coconut import Variant
 from engine.data.prosqa_generator import generate
 
+STAGES = range(8)
+
 
 class ParityError(Exception):
     """A folder that holds no reference. The message says what was looked for."""
@@ -71,7 +73,8 @@ def load_reference(folder: Path) -> Any:
     if not path.exists():
         raise ParityError(f"{path} does not exist; --reference names a checkout of the reference")
     spec = importlib.util.spec_from_file_location("reference_coconut", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if not hasattr(module, "Coconut"):
@@ -126,7 +129,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--tolerance", type=float, default=1e-4)
     words = parser.parse_args(argv)
     reference = load_reference(words.reference)
-    found = [compare(reference, stage) for stage in range(8)]
+    found = [compare(reference, stage) for stage in STAGES]
     for one in found:
         print(f"stage {one.stage}: loss differs by {one.loss:.2e}, gradients by at most {one.gradient:.2e}")
     worst_loss, worst_gradient = max(one.loss for one in found), max(one.gradient for one in found)

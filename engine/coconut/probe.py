@@ -33,11 +33,15 @@ class Held:
 
 
 def held(logits_LBN: Tensor, depth_BN: Tensor, depths: int) -> Held:
-    """Mean probability by distance from the root; `depth_BN` is the distance, or 0 for nodes that do not follow from it."""
-    weight = logits_LBN.softmax(-1)
+    """Mean probability over the graph's nodes by distance from the root.
+
+    `depth_BN` is the distance, 0 for nodes that do not follow from the root, -1 for names that are not in the graph.
+    """
+    present_BN = depth_BN >= 0
+    weight = logits_LBN.masked_fill(~present_BN, -torch.inf).softmax(-1)
     at = torch.stack([(depth_BN == d).to(weight.dtype) for d in range(1, depths + 1)])
     share = torch.einsum("lbn,dbn->lbd", weight, at).mean(1)
-    even = at.mean(-1).mean(-1).expand(share.shape)
+    even = (at.sum(-1) / present_BN.sum(-1)).mean(-1).expand(share.shape)
     return Held(share, even)
 
 
@@ -97,9 +101,10 @@ def on_trees(this: Told) -> None:
         said = problems.root_B.new_empty(len(problems.root_B), 0)
         state = model.think(forest.rows(problems, said, forest.depth, this.variant))
         logits = torch.stack([model.body.logits(t)[:, : forest.symbols] for t in state.thoughts])
-    depth = torch.zeros(len(problems.root_B), forest.symbols)
+    depth = torch.full((len(problems.root_B), forest.symbols), -1)
+    depth.scatter_(1, problems.edges_BE2.flatten(1), 0)
     for d in range(forest.depth):
-        depth.scatter_(1, problems.layers_BDW[:, d], float(d + 1))
+        depth.scatter_(1, problems.layers_BDW[:, d], d + 1)
     tell_held(held(logits, depth, forest.depth), "trees")
     for kind, change in corruptions(cfg.seed).items():
         right = train_trees.right(model, forest, problems, this.variant, change)
@@ -154,9 +159,7 @@ def prosqa_thoughts(this: Told, model, samples: list[Sample], tokens, stage: int
             assert isinstance(facts, ToldFacts)
             far = distances(facts, facts.person)
             depths.append([far.get(name, 0 if name in facts.names else -1) for name in SPECIES])
-    depth = torch.tensor(depths)
-    absent = depth < 0
-    return held(torch.cat(logits, 1).masked_fill(absent, -torch.inf), depth, 6)
+    return held(torch.cat(logits, 1), torch.tensor(depths), 6)
 
 
 if __name__ == "__main__":

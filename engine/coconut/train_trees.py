@@ -46,8 +46,13 @@ def make_model(cfg: CoconutConfig, variant: Variant) -> Coconut:
     return Coconut(body, variant.feedback_mode, forest.latent, forest.start)
 
 
-def first_stage(forest: Forest, variant: Variant) -> int:
-    return 0 if variant.coconut and variant.curriculum else forest.depth
+def is_staged(variant: Variant) -> bool:
+    """Whether a run starts with words.
+
+    A fixed thought can't hold a layer of nodes, so it never masters the stage that asks for the next: such a control is trained
+    on the answer from the first step, like the pause tokens of the paper.
+    """
+    return variant.coconut and variant.curriculum and variant.feedback_mode == "continuous"
 
 
 def rate(step: int, reached: int | None, cfg: CoconutConfig, staged: bool) -> float:
@@ -69,8 +74,8 @@ def train(cfg: CoconutConfig, variant: Variant) -> Outcome:
     fresh = torch.Generator().manual_seed(cfg.seed + 1)
     held = torch.Generator().manual_seed(cfg.seed + 2)
     coin = random.Random(cfg.seed)
-    staged = variant.coconut and variant.curriculum
-    stage = first_stage(forest, variant)
+    staged = is_staged(variant)
+    stage = 0 if staged else forest.depth
     reached = 0 if stage == forest.depth else None
     began = time.process_time()
     step, accuracy = 0, float("nan")

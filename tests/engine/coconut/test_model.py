@@ -270,9 +270,7 @@ def test_a_frozen_pause_gets_no_gradient_and_does_not_move():
 
 def test_more_thoughts_than_the_context_holds_are_refused():
     v = variant(c_thought=40)
-    with pytest.raises(
-        LayoutError, match=r"a sample of \d+ tokens \(240 of them thoughts at most\) does not fit a context of 200"
-    ):
+    with pytest.raises(LayoutError, match=r"a sample of \d+ tokens \(240 of them thoughts at most\) does not fit"):
         collate(rows_at(6, v), TOKENS.eos, context=200)
 
 
