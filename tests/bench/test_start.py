@@ -1,6 +1,6 @@
 """How long it takes to be there: `--help`, the first frame of the app with 5 phases and 1,000 runs, launching a run.
 
-    make bench        or        .venv/bin/python -m pytest -c tests/bench/pytest.ini tests/bench/test_start.py -s
+make bench        or        .venv/bin/python -m pytest -c tests/bench/pytest.ini tests/bench/test_start.py -s
 """
 
 from __future__ import annotations

@@ -27,9 +27,10 @@ from textual.drivers.headless_driver import HeadlessDriver
 
 from console.logindex import LogFile, LogIndex, count_newlines
 from console.logsearch import matching_lines, parse_query
-from console.plot import Trace, View, draw
+from console.plot import draw
 from console.series import Series
 from console.thresholds import Threshold
+from console.trace import Trace, View
 from console.widgets.chart import Chart
 from console.widgets.grid import ChartGrid
 from console.widgets.log import LogView
