@@ -7,19 +7,15 @@ messages and touch nothing else, so keys answer meanwhile. Does NOT keep text: a
 
 from __future__ import annotations
 
-import re
 import time
 from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
 from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.cache import LRUCache
@@ -35,7 +31,7 @@ from console import logsearch, logtime
 from console.logindex import BLOCK, Change, Line, LogFile, count_newlines
 from console.logrows import MOST_FILTERED, LogRows, find_nearest
 from console.logsearch import Query, QueryError, parse_query
-from console.logtext import PLAIN, Sgr, Shown
+from console.widgets.logstrips import lit, restyled, text_strip, wrapped
 
 KEYS = (
     ("up", "cursor(-1)", "Line up"),
@@ -66,8 +62,6 @@ CACHED_STRIPS = 256
 GUTTER = 2
 MOST_COPIED = 10_000
 """Rows that one copy takes."""
-MOST_HITS = 500
-"""Hits highlighted in one line."""
 
 
 class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
@@ -380,21 +374,7 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         sign = ("▌" if marked and first else " ") + (">" if here and first and self._colourless else " ")
         gutter = Segment(sign, self.get_component_rich_style("log--mark"))
         strip = Strip([gutter, *body]).adjust_cell_length(width, self.rich_style)
-        return self._lit(strip) if here else strip
-
-    def _lit(self, strip: Strip) -> Strip:
-        """With the cursor's ground, except where a segment has a ground of its own."""
-        own = self.rich_style.bgcolor
-        ground = Style(bgcolor=self.get_component_rich_style("log--cursor").bgcolor)
-        return Strip(
-            [
-                Segment(segment.text, (segment.style or Style()) + ground)
-                if segment.style is None or segment.style.bgcolor == own
-                else segment
-                for segment in strip
-            ],
-            strip.cell_length,
-        )
+        return lit(strip, self.rich_style, self.get_component_rich_style("log--cursor")) if here else strip
 
     @property
     def _colourless(self) -> bool:
@@ -424,57 +404,13 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         key = (self.rows.line(row), width, self.needle)
         strips = self._cache.get(key)
         if strips is None:
-            strip = self._text_strip(self.rows.shown(row))
+            part = self.get_component_rich_style
+            shown = self.rows.shown(row)
+            strip = text_strip(shown, self.needle, self.rich_style, part("log--match"), part("log--faint"))
             self._widest = max(self._widest, strip.cell_length)
-            strips = self._wrapped(strip, width) if self.wrap else [strip]
+            strips = wrapped(strip, width, max(1, self.room.height - 1)) if self.wrap else [strip]
             self._cache[key] = strips
         return strips
-
-    def _wrapped(self, strip: Strip, width: int) -> list[Strip]:
-        """At most a page of a line that is longer than the page."""
-        if width < 1 or strip.cell_length <= width:
-            return [strip]
-        most = max(1, self.room.height - 1)
-        cuts = [*range(width, strip.cell_length, width), strip.cell_length]
-        return list(strip.divide(cuts))[:most]
-
-    def _text_strip(self, shown: Shown) -> Strip:
-        base = self.rich_style
-        spans = list(islice(self._hits(shown.text), MOST_HITS))
-        segments: list[Segment] = []
-        at = 0
-        for piece in shown.pieces:
-            style = base if piece.style == PLAIN else base + rich_style(piece.style)
-            segments += self._highlighted(piece.text, at, style, spans)
-            at += len(piece.text)
-        if shown.hidden:
-            faint = self.get_component_rich_style("log--faint")
-            segments.append(Segment(f" … {shown.hidden:,} bytes more in this line", faint))
-        return Strip(segments)
-
-    def _hits(self, text: str) -> Iterator[tuple[int, int]]:
-        """Where the search's text stands in a line."""
-        if self.needle is None:
-            return
-        pattern = self.needle.pattern
-        if pattern is None:
-            pattern = re.compile(re.escape(self.needle.text), re.IGNORECASE if self.needle.ignore_case else 0)
-        for found in pattern.finditer(text):
-            if found.end() > found.start():
-                yield found.span()
-
-    def _highlighted(self, text: str, offset: int, style: Style, spans: list[tuple[int, int]]) -> Iterator[Segment]:
-        at = 0
-        for start, stop in spans:
-            start, stop = max(start - offset, at), min(stop - offset, len(text))
-            if stop <= start:
-                continue
-            if start > at:
-                yield Segment(text[at:start], style)
-            yield Segment(text[start:stop], style + self.get_component_rich_style("log--match"))
-            at = stop
-        if at < len(text):
-            yield Segment(text[at:], style)
 
     # ------------------------------------------------------------ text selected with the mouse
 
@@ -809,32 +745,3 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         if self.cursor_row is None:
             return f"{older}{self.row_count:,} lines"
         return f"line {older}{self.cursor_row + 1:,} of {older}{self.row_count:,}"
-
-
-def restyled(strip: Strip, start: int, stop: int, style: Style) -> Strip:
-    """A strip with a style laid over some of its characters; a stop below zero is the end."""
-    segments: list[Segment] = []
-    at = 0
-    for segment in strip:
-        text, own = segment.text, segment.style or Style()
-        first, last = max(0, start - at), len(text) if stop < 0 else min(len(text), stop - at)
-        if first >= last:
-            segments.append(segment)
-        else:
-            parts = ((text[:first], own), (text[first:last], own + style), (text[last:], own))
-            segments += [Segment(part, look) for part, look in parts if part]
-        at += len(text)
-    return Strip(segments, strip.cell_length)
-
-
-def rich_style(sgr: Sgr) -> Style:
-    return Style(
-        color=sgr.colour,
-        bgcolor=sgr.ground,
-        bold=sgr.bold or None,
-        dim=sgr.dim or None,
-        italic=sgr.italic or None,
-        underline=sgr.underline or None,
-        reverse=sgr.reverse or None,
-        strike=sgr.strike or None,
-    )
