@@ -156,20 +156,20 @@ class Curve:
 
     def _fold(self, depth: int, start: Ints, stop: Ints, low: Floats, high: Floats) -> None:
         """Fold the cells [start, stop) of one level into low and high, in place."""
-        width = int((stop - start).max())
-        if width <= 0:
+        held = np.flatnonzero(stop > start)
+        if not len(held):
             return
-        cells = start[:, None] + np.arange(width)
-        inside = cells < stop[:, None]
-        np.minimum(cells, stop.max() - 1, out=cells)
+        start, last = start[held, None], stop[held, None] - 1
+        cells = np.minimum(start + np.arange(int((last - start).max()) + 1), last)  # a cell read twice does no harm
         if depth:
             lows, highs = self.levels[depth - 1].low.view[cells], self.levels[depth - 1].high.view[cells]
         else:
             lows = highs = self.values.view[cells]
             if self.bad.count:
-                inside &= np.isfinite(lows)
-        np.minimum(low, lows.min(axis=1, initial=np.inf, where=inside), out=low)
-        np.maximum(high, highs.max(axis=1, initial=-np.inf, where=inside), out=high)
+                finite = np.isfinite(lows)
+                lows, highs = np.where(finite, lows, np.inf), np.where(finite, highs, -np.inf)
+        low[held] = np.minimum(low[held], lows.min(axis=1))
+        high[held] = np.maximum(high[held], highs.max(axis=1))
 
 
 class Columns:

@@ -7,14 +7,31 @@ chart that shrinks loses its furniture before its curve: first legend rows, then
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from console import axes
 from console.axes import Domain
 from console.canvas import Canvas, one_per_cell
-from console.columns import Columns, Curve, Floats
+from console.columns import Curve, Floats
+from console.inks import (
+    AXIS,
+    BLANK,
+    CURSOR,
+    FAINT,
+    FIRST_TRACE,
+    GAP,
+    LABEL,
+    LINE,
+    MARK,
+    MET,
+    OPEN,
+    READING,
+    UNMET,
+    trace_ink,
+)
+from console.legend import entries_of, put_header
 from console.raster import (
     Dots,
     Window,
@@ -28,60 +45,14 @@ from console.raster import (
     window,
 )
 from console.thresholds import Threshold
-
-BLANK, AXIS, LABEL, TITLE, MET, UNMET, OPEN, CURSOR, GAP, READING, VALUE = range(11)
-FIRST_TRACE = 16
-LINE, FAINT, MARK, NAME = range(4)
+from console.trace import Trace, View, nearest, whole_x
 
 BRAILLE_BLANK = 0x2800
 CHECKER = 0x2895
 """Every other dot: a band drawn through it stays fainter than a line, also without colour."""
 GATE_LINE = "╌"
-SMOOTHED_FROM = 100
-"""Points below which a series is shown as it is: each of a few evaluations is news, not noise."""
 MARK_EVERY = 14
 """Cells between the marks that tell curves apart without colour."""
-
-
-def trace_ink(index: int, kind: int) -> int:
-    return FIRST_TRACE + 4 * index + kind
-
-
-@dataclass(frozen=True)
-class Trace:
-    name: str
-    mark: str
-    columns: Columns
-    x: Floats
-    """The column that the x axis shows, as it is stored."""
-    shift: float = 0.0
-    scale: float = 1.0
-    """Shown x = (stored x - shift) / scale."""
-    band: tuple[Columns, Columns] | None = None
-    """The lower and upper edge of an interval around the curve, over the same points."""
-
-    def stored(self, domain: Domain) -> Domain:
-        return Domain(domain.low * self.scale + self.shift, domain.high * self.scale + self.shift)
-
-    def shown(self, index: int) -> float:
-        return (float(self.x[index]) - self.shift) / self.scale
-
-
-@dataclass(frozen=True)
-class View:
-    width: int
-    height: int
-    title: str = ""
-    x_name: str = "step"
-    x: Domain | None = None
-    """None shows everything."""
-    log: bool = False
-    smoothing: float | None = None
-    thresholds: tuple[Threshold, ...] = ()
-    fit_thresholds: bool = True
-    cursor: float | None = None
-    plain: bool = False
-    """Without colour: marks on the curves."""
 
 
 @dataclass(frozen=True)
@@ -108,20 +79,11 @@ class Picture:
         return self.x.low + (column - self.frame.left + 0.5) / self.frame.columns * self.x.span
 
 
-def whole_x(traces: list[Trace]) -> Domain:
-    """Everything, from zero where that is near, with room on the right to grow into."""
-    held = [trace for trace in traces if len(trace.x)]
-    if not held:
-        return Domain(0, 1)
-    low, high = min(trace.shown(0) for trace in held), max(trace.shown(-1) for trace in held)
-    return axes.steady_x(0.0 if 0 <= low <= 0.2 * high else low, high)
-
-
 def draw(traces: list[Trace], view: View) -> Picture:
     canvas = Canvas(view.width, view.height)
     x = view.x or whole_x(traces)
-    legend = _legend(traces, view, x)
-    header_rows = _header(canvas, view, legend)
+    legend = entries_of(traces, view, x)
+    header_rows = put_header(canvas, view, legend)
     axis_rows = 2 if view.height >= 8 and view.width >= 20 else 1 if view.height >= 5 else 0
     rows = max(1, view.height - header_rows - axis_rows)
     rough = [window(trace.x, trace.stored(x), 1) for trace in traces]
@@ -137,169 +99,6 @@ def draw(traces: list[Trace], view: View) -> Picture:
     _draw_threshold_labels(canvas, frame, y, view, traces)
     _draw_cursor(canvas, frame, x, y, view, traces)
     return Picture(canvas, frame, x, y, tuple(entry.words for entry in legend))
-
-
-def next_point(traces: list[Trace], x: float, direction: int, distance: float) -> float:
-    """The shown x of the point about this far from x in this direction; the next point where that is further away."""
-    following = [found for trace in traces if (found := _beyond(trace, x, direction)) is not None]
-    if not following:
-        return x
-    closest = min(following, key=lambda found: abs(found - x))
-    if abs(closest - x) >= distance:
-        return closest
-    near = [(trace, nearest(trace, x + direction * distance, math.inf)) for trace in traces]
-    points = [trace.shown(index) for trace, index in near if index is not None]
-    return min(points, key=lambda point: abs(point - x - direction * distance))
-
-
-def _beyond(trace: Trace, x: float, direction: int) -> float | None:
-    """The first point of a trace strictly beyond x."""
-    stored = x * trace.scale + trace.shift
-    if direction > 0:
-        index = int(np.searchsorted(trace.x, stored, side="right"))
-    else:
-        index = int(np.searchsorted(trace.x, stored, side="left")) - 1
-    return trace.shown(index) if 0 <= index < len(trace.x) else None
-
-
-# ---------------------------------------------------------------- legend and title
-
-
-@dataclass(frozen=True)
-class Entry:
-    index: int
-    mark: str
-    name: str
-    value: str
-    raw: str
-    """The value itself where `value` is a smoothed one."""
-    gaps: str
-
-    @property
-    def words(self) -> str:
-        return " ".join(part for part in (self.mark, self.name, self.value, self.raw, self.gaps) if part)
-
-    @property
-    def width(self) -> int:
-        return len(one_per_cell(self.words))
-
-
-def _legend(traces: list[Trace], view: View, x: Domain) -> list[Entry]:
-    entries = []
-    for index, trace in enumerate(traces):
-        name = "" if len(traces) == 1 and trace.name == view.title else trace.name
-        gaps = f"{trace.columns.bad_count} NaN" if trace.columns.bad_count else ""
-        value, raw = _value_words(trace, view, x)
-        entry = Entry(index, trace.mark, "", value, raw, gaps)
-        entries.append(replace(entry, name=_shortened(name, max(6, view.width - entry.width - 1))))
-    return entries
-
-
-def _shortened(name: str, room: int) -> str:
-    """A name's end, which is what tells metrics apart, where the whole has no room."""
-    return name if len(one_per_cell(name)) <= room else "…" + name[1 - room :]
-
-
-def _value_words(trace: Trace, view: View, x: Domain) -> tuple[str, str]:
-    index = len(trace.x) - 1 if view.cursor is None else nearest(trace, view.cursor, x.span / max(1, view.width))
-    if index is None or index < 0:
-        return "–", ""
-    raw = axes.reading(float(trace.columns.raw.values.view[index]))
-    curve = _smoothed(trace, view)
-    return (raw, "") if curve is None else (axes.reading(float(curve.values.view[index])), f"({raw})")
-
-
-def _smoothed(trace: Trace, view: View) -> Curve | None:
-    """The smoothed curve where one is asked for and there are enough points to smooth."""
-    if view.smoothing is None or len(trace.x) < SMOOTHED_FROM:
-        return None
-    return trace.columns.smooth(view.smoothing)
-
-
-def nearest(trace: Trace, x: float, slack: float) -> int | None:
-    """The point nearest to a shown x; None where the trace has none within slack of its ends."""
-    if not len(trace.x) or x < trace.shown(0) - slack or x > trace.shown(-1) + slack:
-        return None
-    right = int(np.searchsorted(trace.x, x * trace.scale + trace.shift))
-    if right == 0 or (right < len(trace.x) and trace.shown(right) - x <= x - trace.shown(right - 1)):
-        return right
-    return right - 1
-
-
-def _header(canvas: Canvas, view: View, legend: list[Entry]) -> int:
-    """Title on the left, legend on the right and, where it does not fit, on rows below; gives the rows used."""
-    if view.height < 3:
-        return 0
-    after_title = canvas.put(0, 0, view.title, TITLE)
-    if legend and _widths(legend) > view.width - after_title - 2:
-        legend = [replace(entry, raw="") for entry in legend]
-    rows = _wrap(legend, view.width - after_title - 2, view.width, most=1 + min(3, view.height // 7))
-    for row, entries in enumerate(rows):
-        start = view.width - _widths(entries) if row == 0 else 0
-        _put_entries(canvas, row, start, entries)
-    left_out = len(legend) - sum(len(entries) for entries in rows)
-    if left_out:
-        _put_more(canvas, len(rows) - 1, rows[-1], left_out)
-    _put_notes(canvas, view, after_title, view.width - _widths(rows[0]) if rows and rows[0] else view.width)
-    return max(1, len(rows))
-
-
-def _put_more(canvas: Canvas, row: int, entries: list[Entry], left_out: int) -> None:
-    """How many entries there was no room for; takes the place of the last entry where it needs to."""
-    words = f"+{left_out} more"
-    if len(entries) > 1 and _widths(entries) + 2 + len(words) > canvas.width:
-        canvas.put(row, 0, " " * canvas.width, BLANK)
-        entries.pop()
-        _put_entries(canvas, row, 0, entries)
-        words = f"+{left_out + 1} more"
-    if _widths(entries) + 2 + len(words) <= canvas.width and row:
-        canvas.put(row, _widths(entries) + 2, words, LABEL)
-
-
-def _put_notes(canvas: Canvas, view: View, start: int, stop: int) -> None:
-    """What the keys changed: scale, smoothing, zoom; as many as there is room for."""
-    notes = [
-        "log" if view.log else "",
-        f"ema {view.smoothing:g}" if view.smoothing is not None else "",
-        "zoom" if view.x is not None else "",
-    ]
-    for note in filter(None, notes):
-        if start + len(note) + 3 > stop:
-            return
-        start = canvas.put(0, start, f" {note}" if start else note, LABEL)
-
-
-def _widths(entries: list[Entry]) -> int:
-    return sum(entry.width + 2 for entry in entries) - 2 if entries else 0
-
-
-def _wrap(legend: list[Entry], first: int, width: int, most: int) -> list[list[Entry]]:
-    """Entries on rows, the first row narrower; none in it where not even one fits."""
-    rows: list[list[Entry]] = [[]]
-    room = first
-    for entry in legend:
-        if entry.width > room:
-            if len(rows) == most:
-                break
-            rows.append([])
-            room = width
-        rows[-1].append(entry)
-        room -= entry.width + 2
-    return rows
-
-
-def _put_entries(canvas: Canvas, row: int, column: int, entries: list[Entry]) -> int:
-    for entry in entries:
-        column = canvas.put(row, column, entry.mark + " ", trace_ink(entry.index, MARK))
-        if entry.name:
-            column = canvas.put(row, column, entry.name + " ", trace_ink(entry.index, NAME))
-        column = canvas.put(row, column, entry.value, VALUE)
-        if entry.raw:
-            column = canvas.put(row, column, " " + entry.raw, LABEL)
-        if entry.gaps:
-            column = canvas.put(row, column, " " + entry.gaps, GAP)
-        column += 2
-    return column - 2
 
 
 # ---------------------------------------------------------------- axes
@@ -385,7 +184,7 @@ def _draw_curves(
     for index, (trace, part) in enumerate(zip(traces, windows, strict=True)):
         raw = braille(curve_dots(trace.columns.raw, part, y, frame.rows * 4))
         line = raw
-        smoothed = _smoothed(trace, view)
+        smoothed = trace.smoothed(view.smoothing)
         if trace.band:
             low, high = trace.band
             band = braille(band_dots(trace.x, low.raw, high.raw, part, y, frame.rows * 4))
@@ -513,7 +312,7 @@ def _draw_cursor_mark(
     at = nearest(trace, view.cursor, slack)
     if at is None:
         return
-    curve = _smoothed(trace, view) or trace.columns.raw
+    curve = trace.smoothed(view.smoothing) or trace.columns.raw
     value = float(curve.values.view[at])
     row = _row_of(value, y, frame.rows) if math.isfinite(value) else -1
     if 0 <= row < frame.rows:

@@ -184,5 +184,5 @@ def _fill(runs: list[Runs], rows: int, columns: int) -> Dots:
     change = np.bincount(top * columns + column, minlength=size) - np.bincount(
         (bottom + 1) * columns + column, minlength=size
     )
-    dots: Dots = change.reshape(rows + 1, columns)[:-1].cumsum(axis=0) > 0
+    dots: Dots = np.add.accumulate(change.astype(np.int16).reshape(rows + 1, columns)[:-1], axis=0) > 0
     return dots

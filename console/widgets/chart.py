@@ -28,7 +28,8 @@ from console.series import Series
 from console.thresholds import Threshold
 
 if TYPE_CHECKING:
-    from console.plot import Picture, Trace, View
+    from console.plot import Picture
+    from console.trace import Trace, View
 
 __all__ = ["KEYS", "Chart", "Threshold"]
 
@@ -54,7 +55,7 @@ KEYS = (
 SMOOTHINGS = (None, 0.6, 0.9, 0.97, 0.99, 0.999)
 
 BASE_CLASSES = ("blank", "axis", "label", "title", "met", "unmet", "open", "cursor", "gap", "reading", "value")
-"""In the order of the inks of `console.plot`."""
+"""In the order of `console.inks`."""
 
 
 class Chart(Widget, can_focus=True):
@@ -207,7 +208,7 @@ class Chart(Widget, can_focus=True):
         return any(one.count for one in self._series.values())
 
     def _traces(self) -> list[Trace]:
-        from console.plot import Trace
+        from console.trace import Trace
 
         origin = min((one.first_time for one in self._series.values() if one.first_time is not None), default=0.0)
         traces = []
@@ -225,7 +226,7 @@ class Chart(Widget, can_focus=True):
         return traces
 
     def _view(self) -> View:
-        from console.plot import View
+        from console.trace import View
 
         return View(
             width=self.size.width,
@@ -300,7 +301,7 @@ class Chart(Widget, can_focus=True):
         return self._styles[ink]
 
     def _make_style(self, ink: int) -> Style:
-        from console.plot import FAINT, FIRST_TRACE, MARK
+        from console.inks import FAINT, FIRST_TRACE, MARK
 
         if ink < FIRST_TRACE:
             return self._base_style(BASE_CLASSES[ink])
@@ -331,7 +332,7 @@ class Chart(Widget, can_focus=True):
         """Move the crosshair to the next point about this many cells away."""
         if self._picture is None:
             return
-        from console.plot import next_point
+        from console.trace import next_point
 
         if self.cursor is None:
             self.action_cursor_end(1)
@@ -344,7 +345,7 @@ class Chart(Widget, can_focus=True):
         """To the first or newest point that is in sight."""
         if self._picture is None:
             return
-        from console.plot import next_point
+        from console.trace import next_point
 
         window = self._picture.x
         edge = math.nextafter(window.high, math.inf) if side > 0 else math.nextafter(window.low, -math.inf)
@@ -425,7 +426,7 @@ class Chart(Widget, can_focus=True):
 
     def _snap(self, x: float) -> float:
         """The nearest point of any series."""
-        from console.plot import nearest
+        from console.trace import nearest
 
         traces = self._traces()
         points = [trace.shown(index) for trace in traces if (index := nearest(trace, x, math.inf)) is not None]
@@ -444,7 +445,7 @@ class Chart(Widget, can_focus=True):
         self.post_message(self._cursor_message(x))
 
     def _cursor_message(self, x: float | None) -> CursorMoved:
-        from console.plot import nearest
+        from console.trace import nearest
 
         if x is None or self._picture is None:
             return self.CursorMoved(self, x)
@@ -461,7 +462,7 @@ class Chart(Widget, can_focus=True):
         return max((trace.shown(-1) for trace in self._traces() if len(trace.x)), default=-math.inf)
 
     def _whole(self) -> Domain:
-        from console.plot import whole_x
+        from console.trace import whole_x
 
         return whole_x(self._traces())
 

@@ -138,11 +138,11 @@ class LogView(Vertical):
 
     # ------------------------------------------------------------ what the lines tell
 
-    def on_log_lines_status_changed(self, message: LogLines.StatusChanged) -> None:
+    def on_log_page_status_changed(self, message: LogLines.StatusChanged) -> None:
         message.stop()
         self.query_one(".log-status", Label).update(self.lines.status())
 
-    def on_log_lines_cursor_moved(self, message: LogLines.CursorMoved) -> None:
+    def on_log_page_cursor_moved(self, message: LogLines.CursorMoved) -> None:
         message.stop()
         row, rows = self.lines.cursor_row, self.lines.rows
         if row is not None and rows is not None:

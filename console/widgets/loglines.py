@@ -1,41 +1,29 @@
-"""The lines of a log on screen: scrolled, wrapped or not, followed, with a cursor, marks, search and filter.
+"""The lines of a log file on screen: opened, watched, searched, filtered, marked, gone to by time and step.
 
-Guarantees: cost follows the lines in sight; search, filter and the counting of old lines run on threads that post
-messages and touch nothing else, so keys answer meanwhile. Does NOT keep text: a line is read when it comes into sight.
-`console.widgets.log` puts the prompt and the status line around it.
+Guarantees: search, filter and the counting of old lines run on threads that post messages and touch nothing else, so
+keys answer meanwhile; what a thread found in a file that is no longer open is not listened to. `LogPage` draws the
+rows, `console.widgets.log` puts the prompt and the status line around them.
 """
 
 from __future__ import annotations
 
-import re
 import time
 from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
-from rich.segment import Segment
-from rich.style import Style
-from textual import events
 from textual.binding import Binding, BindingType
-from textual.cache import LRUCache
-from textual.geometry import Region, Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
-from textual.selection import Selection
-from textual.strip import Strip
-from textual.widget import Widget
 from textual.worker import get_current_worker
 
 from console import logsearch, logtime
 from console.logindex import BLOCK, Change, Line, LogFile, count_newlines
 from console.logrows import MOST_FILTERED, LogRows, find_nearest
 from console.logsearch import Query, QueryError, parse_query
-from console.logtext import PLAIN, Sgr, Shown
+from console.widgets.logpage import LogPage
 
 KEYS = (
     ("up", "cursor(-1)", "Line up"),
@@ -62,31 +50,11 @@ BACKFILL_BLOCKS = 512
 """Blocks counted per message while old lines are counted: 32 MiB, a few hundredths of a second."""
 FILTER_BATCH_S = 0.2
 FILTER_BATCH = 50_000
-CACHED_STRIPS = 256
-GUTTER = 2
-MOST_COPIED = 10_000
-"""Rows that one copy takes."""
-MOST_HITS = 500
-"""Hits highlighted in one line."""
 
 
-class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
-    DEFAULT_CSS = """
-    LogLines {
-        height: 1fr;
-        overflow-x: hidden;
-        overflow-y: scroll;
-        scrollbar-size-vertical: 1;
-        background: $surface;
-        color: $foreground;
+class LogLines(LogPage, can_focus=True):
+    """A log and all that can be asked of it."""
 
-        & .log--cursor { background: $foreground 12%; }
-        & .log--match { background: $warning 50%; color: $foreground; text-style: bold; }
-        & .log--mark { color: $accent; text-style: bold; }
-        & .log--faint { color: $foreground 50%; }
-    }
-    """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"log--cursor", "log--match", "log--mark", "log--faint"}
     BINDINGS: ClassVar[list[BindingType]] = [Binding(key, action, words, show=False) for key, action, words in KEYS]
 
     @dataclass
@@ -94,17 +62,6 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         """A key asked for the prompt."""
 
         kind: str
-
-    @dataclass
-    class StatusChanged(Message):
-        """Something that the status line says has changed."""
-
-        def can_replace(self, message: Message) -> bool:
-            return isinstance(message, LogLines.StatusChanged)
-
-    @dataclass
-    class CursorMoved(Message):
-        """The cursor stands on another line, or nowhere."""
 
     @dataclass
     class Backfilled(Message):
@@ -136,29 +93,14 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         self.zone = zone
         """The zone of times without one; None is this machine's."""
         self.path: Path | None = None
-        self.rows: LogRows | None = None
-        self.following = True
-        self.wrap = False
-        self.needle: Query | None = None
-        """What is searched for and highlighted."""
         self.note = ""
         """One sentence about what just happened, for the status line."""
         self.busy = ""
         """What a thread is doing now, with the key that stops it."""
-        self.marks: set[int] = set()
         self._generation = 0
-        self._cursor: int | None = None
-        """The byte that the cursor's line begins at."""
+        """Counts the files opened: what threads found in an earlier one is not listened to."""
         self._wanted: int | None = None
         """Where to go once the lines up to there are counted."""
-        self._widest = 0
-        self._own_scroll = False
-        self._page: list[tuple[int, Strip]] = []
-        self._page_key: object = None
-        self._cache: LRUCache[object, list[Strip]] = LRUCache(CACHED_STRIPS)
-        """Rows as text."""
-        self._finished: LRUCache[object, Strip] = LRUCache(CACHED_STRIPS)
-        """Rows as they stand on screen."""
 
     # ------------------------------------------------------------ the file
 
@@ -240,271 +182,6 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
             self._go_to(self._wanted)
         self._status_changed()
 
-    # ------------------------------------------------------------ layout and scrolling
-
-    @property
-    def row_count(self) -> int:
-        return self.rows.count if self.rows else 0
-
-    @property
-    def room(self) -> Size:
-        """The cells that lines are shown in, gutter included."""
-        return self.scrollable_content_region.size
-
-    @property
-    def cursor_row(self) -> int | None:
-        if self._cursor is None or not self.rows or not self.rows.count:
-            return None
-        row = self.rows.row_of(self._cursor)
-        return row if 0 <= row < self.rows.count else None
-
-    def _lay_out(self, torn: Line | None = None) -> None:
-        """Take in how many rows there are; `torn` is the last line as it stood before it grew."""
-        at = self.scroll_offset.y
-        self._resize_virtual()
-        if self.following:
-            self._scroll_rows(self.max_scroll_y)
-        if torn is not None and self.rows and not self.wrap and self.scroll_offset.y == at:
-            self._refresh_from(self.rows.row_of(torn.start))
-        else:
-            self.refresh()
-        self._status_changed()
-
-    def _resize_virtual(self) -> None:
-        """Without a layout of the whole screen, which a changed virtual size would otherwise ask for."""
-        size = Size(self._widest + GUTTER, self._virtual_height())
-        if size == self.virtual_size:
-            return
-        self.set_reactive(Widget.virtual_size, size)
-        self._own_scroll = True
-        self._scroll_update(size)
-        self._own_scroll = False
-
-    def _virtual_height(self) -> int:
-        """Rows; with wrapped lines, so many that scrolling to the end shows the end."""
-        if not self.wrap or not self.room.height or not self.row_count:
-            return self.row_count
-        left, row = self.room.height, self.row_count
-        while row > 0 and left > 0:
-            row -= 1
-            left -= len(self._strips(row))
-        return row + (left < 0) + self.room.height
-
-    def _refresh_from(self, row: int) -> None:
-        first = max(0, row - self.scroll_offset.y)
-        room = self.room
-        if first < room.height:
-            self.refresh(Region(0, first, room.width, room.height - first))
-
-    def _scroll_rows(self, row: float) -> None:
-        """Scroll without that being taken for the user's wish."""
-        self._own_scroll = True
-        self.scroll_target_y = self.scroll_y = row
-        self._own_scroll = False
-
-    def _shift_scroll(self, added: int) -> None:
-        """Older rows came in above: what is in sight stays in sight."""
-        self._resize_virtual()
-        self._scroll_rows(self.max_scroll_y if self.following else self.scroll_y + added)
-        self._page_key = None
-        self.refresh()
-
-    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        super().watch_scroll_y(old_value, new_value)
-        if not self._own_scroll and round(old_value) != round(new_value):
-            self.set_following(new_value >= self.max_scroll_y)
-
-    def set_following(self, following: bool) -> None:
-        if following != self.following:
-            self.following = following
-            self._status_changed()
-        if following:
-            if self._cursor is not None:
-                self._cursor = None
-                self.post_message(self.CursorMoved())
-            self._scroll_rows(self.max_scroll_y)
-            self.refresh()
-
-    def on_resize(self, event: events.Resize) -> None:
-        self._forget()
-        self._lay_out()
-
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._forget()
-
-    def _forget(self) -> None:
-        """What was drawn holds no longer."""
-        self._cache.clear()
-        self._finished.clear()
-        self._page_key = None
-
-    # ------------------------------------------------------------ drawing
-
-    def render_line(self, y: int) -> Strip:
-        count, width = self.row_count, self.room.width
-        if not count:
-            return self._empty_line(y)
-        if self.wrap:
-            page = self._wrapped_page()
-            return page[y][1] if y < len(page) else Strip.blank(width, self.rich_style)
-        row = self.scroll_offset.y + y
-        return self._row_strip(row, width) if row < count else Strip.blank(width, self.rich_style)
-
-    def _empty_line(self, y: int) -> Strip:
-        width, height = self.room
-        words = ""
-        if y == height // 2:
-            words = "no log yet" if not self.rows else "no line matches" if self.rows.filter else "nothing written yet"
-        faint = self.get_component_rich_style("log--faint")
-        return Strip([Segment(words.center(width)[:width], faint)]).adjust_cell_length(width, self.rich_style)
-
-    def _row_strip(self, row: int, width: int) -> Strip:
-        """A row that is not wrapped, gutter included; kept while it looks the same."""
-        assert self.rows
-        left, line = self.scroll_offset.x, self.rows.line(row)
-        here, marked = line.start == self._cursor, line.start in self.marks
-        span = self._selected_span(row)
-        key = (row, line, left, width, self.needle, here, marked, span)
-        strip = self._finished.get(key)
-        if strip is None:
-            body = self._strips(row)[0]
-            if span is not None:
-                body = restyled(body, *span, self.screen.get_component_rich_style("screen--selection"))
-            body = body.crop(left, left + width - GUTTER).apply_offsets(left, row)
-            strip = self._finished[key] = self._finish(body, width, here, marked)
-        return strip
-
-    def _finish(self, body: Strip, width: int, here: bool, marked: bool, first: bool = True) -> Strip:
-        """The gutter before the text, the cursor behind it."""
-        sign = ("▌" if marked and first else " ") + (">" if here and first and self._colourless else " ")
-        gutter = Segment(sign, self.get_component_rich_style("log--mark"))
-        strip = Strip([gutter, *body]).adjust_cell_length(width, self.rich_style)
-        return self._lit(strip) if here else strip
-
-    def _lit(self, strip: Strip) -> Strip:
-        """With the cursor's ground, except where a segment has a ground of its own."""
-        own = self.rich_style.bgcolor
-        ground = Style(bgcolor=self.get_component_rich_style("log--cursor").bgcolor)
-        return Strip(
-            [
-                Segment(segment.text, (segment.style or Style()) + ground)
-                if segment.style is None or segment.style.bgcolor == own
-                else segment
-                for segment in strip
-            ],
-            strip.cell_length,
-        )
-
-    @property
-    def _colourless(self) -> bool:
-        return self.app.no_color or self.app.console.color_system is None
-
-    def _wrapped_page(self) -> list[tuple[int, Strip]]:
-        """Rows and strips in sight, a row as often as it takes."""
-        assert self.rows
-        state = (self.rows.index.indexed_to, self.rows.count, self.cursor_row, self.needle, frozenset(self.marks))
-        key = (self.scroll_offset.y, self.room, state)
-        if key != self._page_key:
-            self._page = []
-            row, room = self.scroll_offset.y, self.room
-            while row < self.row_count and len(self._page) < room.height:
-                start = self.rows.line(row).start
-                here, marked = start == self._cursor, start in self.marks
-                for part, strip in enumerate(self._strips(row)):
-                    self._page.append((row, self._finish(strip, room.width, here, marked, first=part == 0)))
-                row += 1
-            self._page_key = key
-        return self._page
-
-    def _strips(self, row: int) -> list[Strip]:
-        """A row's text: one strip, or as many as it takes where lines are wrapped."""
-        assert self.rows
-        width = self.room.width - GUTTER if self.wrap else 0
-        key = (self.rows.line(row), width, self.needle)
-        strips = self._cache.get(key)
-        if strips is None:
-            strip = self._text_strip(self.rows.shown(row))
-            self._widest = max(self._widest, strip.cell_length)
-            strips = self._wrapped(strip, width) if self.wrap else [strip]
-            self._cache[key] = strips
-        return strips
-
-    def _wrapped(self, strip: Strip, width: int) -> list[Strip]:
-        """At most a page of a line that is longer than the page."""
-        if width < 1 or strip.cell_length <= width:
-            return [strip]
-        most = max(1, self.room.height - 1)
-        cuts = [*range(width, strip.cell_length, width), strip.cell_length]
-        return list(strip.divide(cuts))[:most]
-
-    def _text_strip(self, shown: Shown) -> Strip:
-        base = self.rich_style
-        spans = list(islice(self._hits(shown.text), MOST_HITS))
-        segments: list[Segment] = []
-        at = 0
-        for piece in shown.pieces:
-            style = base if piece.style == PLAIN else base + rich_style(piece.style)
-            segments += self._highlighted(piece.text, at, style, spans)
-            at += len(piece.text)
-        if shown.hidden:
-            faint = self.get_component_rich_style("log--faint")
-            segments.append(Segment(f" … {shown.hidden:,} bytes more in this line", faint))
-        return Strip(segments)
-
-    def _hits(self, text: str) -> Iterator[tuple[int, int]]:
-        """Where the search's text stands in a line."""
-        if self.needle is None:
-            return
-        pattern = self.needle.pattern
-        if pattern is None:
-            pattern = re.compile(re.escape(self.needle.text), re.IGNORECASE if self.needle.ignore_case else 0)
-        for found in pattern.finditer(text):
-            if found.end() > found.start():
-                yield found.span()
-
-    def _highlighted(self, text: str, offset: int, style: Style, spans: list[tuple[int, int]]) -> Iterator[Segment]:
-        at = 0
-        for start, stop in spans:
-            start, stop = max(start - offset, at), min(stop - offset, len(text))
-            if stop <= start:
-                continue
-            if start > at:
-                yield Segment(text[at:start], style)
-            yield Segment(text[start:stop], style + self.get_component_rich_style("log--match"))
-            at = stop
-        if at < len(text):
-            yield Segment(text[at:], style)
-
-    # ------------------------------------------------------------ text selected with the mouse
-
-    @property
-    def allow_select(self) -> bool:
-        """A wrapped row has no single place on screen that a selection could be told by."""
-        return not self.wrap
-
-    def _selected_span(self, row: int) -> tuple[int, int] | None:
-        selection = self.text_selection
-        return None if selection is None else selection.get_span(row)
-
-    def selection_updated(self, selection: Selection | None) -> None:
-        self.refresh()
-
-    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
-        """What copying takes: the text as it is seen, of so many rows at most."""
-        if not self.rows:
-            return None
-        first = selection.start.y if selection.start else 0
-        last = min(selection.end.y if selection.end else self.row_count - 1, self.row_count - 1, first + MOST_COPIED)
-        copied = []
-        for row in range(first, last + 1):
-            start, stop = selection.get_span(row) or (0, 0)
-            text = self.rows.shown(row).text
-            copied.append(text[start:] if stop < 0 else text[start:stop])
-        return "\n".join(copied), "\n"
-
-    # ------------------------------------------------------------ cursor
-
     def _go_to(self, offset: int, tell: bool = True) -> None:
         """Put the cursor on the line that begins at a byte, in the middle of the page."""
         assert self.rows
@@ -519,97 +196,6 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
             self._wanted, self.note = None, ""
         self._reveal(row, middle=True)
         self._cursor_moved(tell)
-
-    def _set_cursor(self, row: int) -> None:
-        if not self.rows or not self.row_count:
-            return
-        row = min(max(0, row), self.row_count - 1)
-        self.following = False
-        self._cursor = self.rows.line(row).start
-        self._reveal(row)
-        self._cursor_moved()
-
-    def _cursor_moved(self, tell: bool = True) -> None:
-        self.refresh()
-        self._status_changed()
-        if tell:
-            self.post_message(self.CursorMoved())
-
-    def _reveal(self, row: int, middle: bool = False) -> None:
-        """Scroll as little as it takes, or so that the row stands in the middle."""
-        top, height = self.scroll_offset.y, self.room.height
-        if row < top or (middle and row >= self._bottom):
-            self._scroll_rows(min(max(0, row - height // 2 if middle else row), self.max_scroll_y))
-        while row >= self._bottom and self.scroll_offset.y < min(row, self.max_scroll_y):
-            step = 1 if self.wrap else row - height + 1 - self.scroll_offset.y
-            self._scroll_rows(min(self.scroll_offset.y + step, self.max_scroll_y))
-
-    @property
-    def _bottom(self) -> int:
-        """The first row below those that are wholly in sight."""
-        if not self.wrap:
-            return self.scroll_offset.y + self.room.height
-        left, row = self.room.height, self.scroll_offset.y
-        while row < self.row_count and left >= len(self._strips(row)):
-            left -= len(self._strips(row))
-            row += 1
-        return row
-
-    def action_cursor(self, by: int) -> None:
-        row = self.cursor_row
-        if row is None:
-            self._set_cursor(min(self.row_count, self._bottom) - 1)
-        else:
-            self._set_cursor(row + by)
-
-    def action_page(self, by: int) -> None:
-        page = max(1, self._bottom - self.scroll_offset.y - 1)
-        top = self.scroll_offset.y + by * page
-        if top >= self.max_scroll_y:
-            self.action_bottom()
-            return
-        self.following = False
-        self._scroll_rows(max(0, top))
-        if self.cursor_row is not None:
-            self._set_cursor(self.scroll_offset.y)
-        self.refresh()
-        self._status_changed()
-
-    def action_top(self) -> None:
-        self._scroll_rows(0)
-        self._set_cursor(0)
-
-    def action_bottom(self) -> None:
-        self.set_following(True)
-
-    def action_sideways(self, by: int) -> None:
-        if not self.wrap:
-            limit = max(0, self._widest + GUTTER - self.room.width)
-            self._resize_virtual()
-            self.scroll_target_x = self.scroll_x = min(max(0, self.scroll_offset.x + by), limit)
-            self.refresh()
-
-    def action_toggle_follow(self) -> None:
-        self.set_following(not self.following)
-
-    def action_toggle_wrap(self) -> None:
-        top = self.scroll_offset.y
-        self.wrap = not self.wrap
-        self.scroll_target_x = self.scroll_x = 0
-        self._forget()
-        self._lay_out()
-        if not self.following:
-            self._scroll_rows(min(top, self.max_scroll_y))
-
-    def on_click(self, event: events.Click) -> None:
-        offset = event.get_content_offset(self)
-        if offset is None or not self.rows:
-            return
-        if not self.wrap:
-            if self.scroll_offset.y + offset.y < self.row_count:
-                self._set_cursor(self.scroll_offset.y + offset.y)
-        elif offset.y < len(self._wrapped_page()):
-            self._set_cursor(self._page[offset.y][0])
 
     # ------------------------------------------------------------ marks
 
@@ -787,9 +373,6 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
             self.note = note
             self._status_changed()
 
-    def _status_changed(self) -> None:
-        self.post_message(self.StatusChanged())
-
     def status(self) -> str:
         """What the status line says."""
         parts = [self.busy or self.note]
@@ -809,32 +392,3 @@ class LogLines(ScrollView, can_focus=True, inherit_bindings=False):
         if self.cursor_row is None:
             return f"{older}{self.row_count:,} lines"
         return f"line {older}{self.cursor_row + 1:,} of {older}{self.row_count:,}"
-
-
-def restyled(strip: Strip, start: int, stop: int, style: Style) -> Strip:
-    """A strip with a style laid over some of its characters; a stop below zero is the end."""
-    segments: list[Segment] = []
-    at = 0
-    for segment in strip:
-        text, own = segment.text, segment.style or Style()
-        first, last = max(0, start - at), len(text) if stop < 0 else min(len(text), stop - at)
-        if first >= last:
-            segments.append(segment)
-        else:
-            parts = ((text[:first], own), (text[first:last], own + style), (text[last:], own))
-            segments += [Segment(part, look) for part, look in parts if part]
-        at += len(text)
-    return Strip(segments, strip.cell_length)
-
-
-def rich_style(sgr: Sgr) -> Style:
-    return Style(
-        color=sgr.colour,
-        bgcolor=sgr.ground,
-        bold=sgr.bold or None,
-        dim=sgr.dim or None,
-        italic=sgr.italic or None,
-        underline=sgr.underline or None,
-        reverse=sgr.reverse or None,
-        strike=sgr.strike or None,
-    )

@@ -7,24 +7,12 @@ import numpy as np
 import pytest
 
 from console.axes import Domain
+from console.inks import FAINT, GAP, LINE, MARK, MET, UNMET, trace_ink
 from console.palette import MARKS, ON_DARK, ON_LIGHT, assign
-from console.plot import (
-    FAINT,
-    GAP,
-    LINE,
-    MARK,
-    MET,
-    UNMET,
-    Picture,
-    Trace,
-    View,
-    draw,
-    next_point,
-    trace_ink,
-    whole_x,
-)
+from console.plot import Picture, draw
 from console.series import Series
 from console.thresholds import Threshold
+from console.trace import Trace, View, next_point, whole_x
 
 
 def trace(name: str, values: list[float], steps: list[float] | None = None, mark: str = "●") -> Trace:

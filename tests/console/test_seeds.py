@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from textual.app import App, ComposeResult
 
-from console.plot import FAINT, trace_ink
+from console.inks import FAINT, trace_ink
 from console.seeds import seed_band, t_quantile
 from console.series import Series
 from console.widgets.chart import Chart
