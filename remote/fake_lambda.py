@@ -283,6 +283,9 @@ def _handler(account: FakeAccount) -> type[BaseHTTPRequestHandler]:
         def log_message(self, *_: object) -> None:
             """Quiet: a test's output is the test's."""
 
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return super().date_time_string(account.now() if timestamp is None else timestamp)
+
         def do_GET(self) -> None:
             self._serve("GET")
 

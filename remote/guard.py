@@ -33,7 +33,7 @@ from remote.cloud_errors import CloudError
 from remote.cloud_models import Instance
 from remote.cloud_paths import CloudPaths
 from remote.guard_rules import Decision, decide
-from remote.instances import terminate_step
+from remote.instances import MOST_CLOCK_S, terminate_step
 from remote.lambda_cloud import LambdaCloud
 from remote.ledger import Entry, Ledger
 from remote.sweep import Finding, facts_of, sweep
@@ -103,6 +103,14 @@ def look(cloud: LambdaCloud, ledger: Ledger, hooks: Hooks, now: float) -> Look:
         # Without the list the caps still hold: each machine is known by its id.
         notes.append(Note("account", "error", str(error)))
         can_tell = False
+    if abs(cloud.clock_ahead_s) > MOST_CLOCK_S:
+        notes.append(
+            Note(
+                "clock",
+                "look",
+                f"this computer's clock is {cloud.clock_ahead_s / 60:+.0f} min off: caps end so far off",
+            )
+        )
     for entry in ledger.open():
         if entry.instance_id is not None:
             notes.append(_guarded(cloud, ledger, hooks, entry, instances.get(entry.uuid), now))
@@ -111,7 +119,7 @@ def look(cloud: LambdaCloud, ledger: Ledger, hooks: Hooks, now: float) -> Look:
 
 def _is_for_a_person(finding: Finding) -> bool:
     """What the guard itself handles, being in its ledger, is told by its own note."""
-    return finding.kind in ("orphan", "foreign", "doubt", "elsewhere")
+    return finding.kind in ("risen", "orphan", "foreign", "doubt", "elsewhere")
 
 
 def _guarded(

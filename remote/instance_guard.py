@@ -32,13 +32,17 @@ _TAG = "fractal-launch"
 
 @dataclass(frozen=True)
 class Settings:
-    """What the console told this machine, as JSON."""
+    """What the console told this machine, as JSON. Times are spans, so that two clocks need not agree."""
 
     uuid: str
-    lease_until: float
+    serial: str
+    """Names these settings; new ones begin to count when they are first read."""
+    lease_s: float
+    """What was left of the lease when this was written."""
+    age_s: float
+    """How long ago the machine had been asked for when this was written."""
     max_usd: float
     price_cents_per_h: int
-    asked_at: float
     on_cap: str
     grace_s: float
     idle_minutes: float | None
@@ -59,6 +63,7 @@ class Machine:
     """What the guard touches, passed in for tests."""
 
     now: Callable[[], float]
+    uptime_s: Callable[[], float]
     see: Callable[[], Activity]
     shout: Callable[[str], None]
 
@@ -68,7 +73,10 @@ def tick(settings: Settings, machine: Machine) -> Decision:
     file = Path(settings.state_file)
     state = _read_state(file)
     now = machine.now()
-    state.setdefault("billing_from", now)
+    # The bill begins after the boot, so this is early rather than late; a restart does not move it.
+    state.setdefault("billing_from", now - machine.uptime_s())
+    if state.get("serial") != settings.serial:
+        state |= {"serial": settings.serial, "read_at": now, "is_ending": False}
     if why_busy(machine.see()) is not None:
         state["busy_at"] = now
     decision = decide(_facts(settings, state, now))
@@ -86,17 +94,17 @@ def tick(settings: Settings, machine: Machine) -> Decision:
 
 
 def _facts(settings: Settings, state: dict[str, Any], now: float) -> Facts:
+    read_at = float(state["read_at"])
     return Facts(
         now=now,
-        asked_at=settings.asked_at,
-        lease_until=settings.lease_until,
+        asked_at=read_at - settings.age_s,
+        lease_until=read_at + settings.lease_s,
         max_usd=settings.max_usd,
         price_cents_per_h=settings.price_cents_per_h,
         billing_from=float(state["billing_from"]),
         on_cap=settings.on_cap,
         grace_s=settings.grace_s,
-        # A new lease takes back an end that was decided and not carried out.
-        is_ending=bool(state.get("is_ending")) and now >= settings.lease_until,
+        is_ending=bool(state.get("is_ending")),
         idle_minutes=settings.idle_minutes,
         busy_at=state.get("busy_at"),
         is_activity_known=True,
@@ -181,13 +189,20 @@ def _shout(words: str) -> None:
         pass
 
 
+def _uptime_s() -> float:
+    try:
+        return float(Path("/proc/uptime").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
 def main() -> int:
     settings = Settings.read(Path(sys.argv[1]))
     if "--end" in sys.argv[2:]:
         order = end_the_bill(settings)
         print(order.words)
         return 0 if order.is_taken else 1
-    tick(settings, Machine(time.time, lambda: look(Path(settings.root).expanduser()), _shout))
+    tick(settings, Machine(time.time, _uptime_s, lambda: look(Path(settings.root).expanduser()), _shout))
     return 0
 
 

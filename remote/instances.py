@@ -26,6 +26,9 @@ _SEARCH_S = (3.0, 6.0, 12.0, 24.0, 45.0, 60.0)
 _BOOT_DEADLINE_S = 20 * 60.0
 _END_DEADLINE_S = 10 * 60.0
 
+# More than a slow answer or a coarse `Date` header explains.
+MOST_CLOCK_S = 300.0
+
 
 class NotConfirmed(CloudError):
     """The end was asked for; the provider has not said that it came."""
@@ -91,7 +94,9 @@ class LaunchPlan:
 
 def plan_launch(cloud: LambdaCloud, wish: Wish, own_keys: Sequence[str] = ()) -> LaunchPlan:
     """Resolve a wish against what the account offers now. Costs nothing."""
-    choice = choose(cloud.instance_types(), wish.wanted, wish.region)
+    types = cloud.instance_types()
+    require_right_clock(cloud)
+    choice = choose(types, wish.wanted, wish.region)
     caps = caps_for(
         choice.type.price_cents_per_h, wish.max_hours, wish.max_usd, wish.idle_minutes, wish.on_cap, wish.grace_s
     )
@@ -99,6 +104,17 @@ def plan_launch(cloud: LambdaCloud, wish: Wish, own_keys: Sequence[str] = ()) ->
         choice = _where_the_files_are(cloud, choice, wish.file_systems)
     ssh_key = choose_ssh_key(cloud.ssh_keys(), wish.ssh_key, own_keys)
     return LaunchPlan(wish.name, choice, ssh_key, caps, wish.file_systems, wish.image_family)
+
+
+def require_right_clock(cloud: LambdaCloud) -> None:
+    """Leases and budgets are kept by this computer's clock; with a wrong one they would end hours off."""
+    ahead = cloud.clock_ahead_s
+    if abs(ahead) > MOST_CLOCK_S:
+        way = "ahead of" if ahead > 0 else "behind"
+        raise AskPerson(
+            f"this computer's clock is {abs(ahead) / 60:.0f} min {way} the provider's, and the caps are kept by it",
+            "set it: sudo timedatectl set-ntp true   (macOS: sudo sntp -sS time.apple.com)",
+        )
 
 
 def choose_ssh_key(keys: Sequence[SshKey], wanted: str | None, own_keys: Sequence[str]) -> str:

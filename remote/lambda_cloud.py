@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -64,6 +65,8 @@ class LambdaCloud:
         self.account = key.fingerprint
         """Tells accounts apart: "absent" is no proof for an instance that another key launched."""
         self.base_url = base_url
+        self.clock_ahead_s = 0.0
+        """By how much this computer's clock is ahead of the provider's, as the last answer showed."""
         self._http = httpx.Client(
             base_url=base_url,
             headers={"Authorization": f"Bearer {key.reveal()}", "Accept": "application/json"},
@@ -156,6 +159,7 @@ class LambdaCloud:
     def _once(self, call: _Call) -> Any:
         self._pace.wait(launch=call.is_launch)
         response = self._send(call)
+        self.clock_ahead_s = self._pace.now() - _date(response, self._pace.now())
         body = _json(response)
         if response.is_success and isinstance(body, dict) and "data" in body:
             return body["data"]
@@ -201,6 +205,13 @@ def _json(response: httpx.Response) -> Any:
         return response.json()
     except (json.JSONDecodeError, UnicodeDecodeError):
         return None
+
+
+def _date(response: httpx.Response, otherwise: float) -> float:
+    try:
+        return parsedate_to_datetime(response.headers["Date"]).timestamp()
+    except (KeyError, ValueError, TypeError):
+        return otherwise
 
 
 def _retry_after(response: httpx.Response) -> float:

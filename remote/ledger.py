@@ -2,6 +2,7 @@
 
     asked ──► rented ──► ending ──► ended        ended: the provider said so
       └─────► failed                             failed: refused, or never appeared
+    and back again (`reopen`) if the machine of a closed entry is seen running
 
 Guarantees: when `intend` returns, the intent is on the disk (SQLite, synchronous=EXTRA), so a crash can't hide a machine that
 bills; any number of consoles and guards may write; nothing is deleted, and every change leaves a line in `history`.
@@ -14,7 +15,7 @@ import dataclasses
 import sqlite3
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -161,15 +162,26 @@ class Ledger:
 
     def rented(self, uuid: str, instance_id: str, now: float) -> None:
         """The provider gave it an id."""
-        self._set(uuid, now, f"rented as {instance_id}", "state in ('asked', 'failed')",
+        self._set(uuid, now, f"rented as {instance_id}", "state = 'asked'",
                   state="rented", instance_id=instance_id, reason="")  # fmt: skip
 
     def adopt(self, entry: Entry, instance_id: str, now: float) -> None:
         """Take over a machine that nobody here asked for, or that this ledger has lost."""
         if self.get(entry.uuid) is None:
-            self.intend(entry)
-        self._set(entry.uuid, now, f"adopted {instance_id}", "state != 'rented'",
-                  state="rented", instance_id=instance_id, ended_at=None, reason="adopted")  # fmt: skip
+            self.intend(replace(entry, name=self._free_name(entry.name, entry.uuid)))
+        self.reopen(entry.uuid, "rented", instance_id, "adopted", now)
+
+    def reopen(self, uuid: str, state: State, instance_id: str, reason: str, now: float) -> None:
+        """The machine of a closed entry runs after all. If its name was given away meanwhile, it gets another."""
+        entry = self.get(uuid)
+        if entry is not None:
+            name = self._free_name(entry.name, uuid)
+            self._set(uuid, now, f"{state} again: {reason}", "state in ('asked', 'failed', 'ended')",
+                      state=state, name=name, instance_id=instance_id, ended_at=None, reason=reason)  # fmt: skip
+
+    def _free_name(self, name: str, uuid: str) -> str:
+        holder = self.open_named(name)
+        return name if holder is None or holder.uuid == uuid else f"{name}-{uuid[:4]}"
 
     def failed(self, uuid: str, reason: str, now: float) -> None:
         """There is certainly no machine."""

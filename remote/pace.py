@@ -35,7 +35,7 @@ class Pace:
         launch_s: float = LAUNCH_S,
     ) -> None:
         self._file = file
-        self._now = now
+        self.now = now
         self._sleep = sleep
         self._intervals = {"request": request_s, "launch": launch_s}
 
@@ -43,7 +43,7 @@ class Pace:
         """Book the next free moment, sleep until then, and say how long that was."""
         kinds = ("request", "launch") if launch else ("request",)
         with self._booked() as booked:
-            now = self._now()
+            now = self.now()
             moment = max([now, *(self._next(booked, kind, now) for kind in kinds)])
             for kind in kinds:
                 booked[kind] = moment + self._intervals[kind]
@@ -55,8 +55,8 @@ class Pace:
     def hold_off(self, seconds: float) -> None:
         """Somebody was told "too many": nobody asks for a while."""
         with self._booked() as booked:
-            until = self._now() + min(seconds, _FARTHEST_S)
-            booked["request"] = max(until, self._next(booked, "request", self._now()))
+            until = self.now() + min(seconds, _FARTHEST_S)
+            booked["request"] = max(until, self._next(booked, "request", self.now()))
 
     def _next(self, booked: dict[str, float], kind: str, now: float) -> float:
         moment = booked.get(kind, 0.0)

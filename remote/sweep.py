@@ -14,7 +14,7 @@ from remote.cloud_models import Instance
 from remote.guard_rules import Facts, first_due
 from remote.instances import gone_or_status
 from remote.lambda_cloud import LambdaCloud
-from remote.ledger import LAUNCH_TAG, LEASE_TAG, NAME_TAG, Entry, Ledger, caps_of_tags
+from remote.ledger import LAUNCH_TAG, LEASE_TAG, NAME_TAG, Entry, Ledger, State, caps_of_tags
 
 # How long a launch without a clear answer may take to appear in the list before it counts as never made.
 APPEAR_S = 30 * 60.0
@@ -25,7 +25,7 @@ class Finding:
     """One machine or entry, and how the two agree."""
 
     kind: str
-    """ok, booked, found, never, gone, doubt, ending, overdue, orphan, foreign, elsewhere"""
+    """ok, found, never, gone, doubt, ending, overdue, risen, orphan, foreign, elsewhere"""
     name: str
     words: str
     entry: Entry | None = None
@@ -35,7 +35,7 @@ class Finding:
     @property
     def is_fault(self) -> bool:
         """Somebody has to look: money may be running that nothing stops."""
-        return self.kind in ("doubt", "ending", "overdue", "orphan", "foreign", "elsewhere")
+        return self.kind in ("doubt", "ending", "overdue", "risen", "orphan", "foreign", "elsewhere")
 
 
 def sweep(cloud: LambdaCloud, ledger: Ledger, now: float) -> list[Finding]:
@@ -100,10 +100,10 @@ def _of_stranger(instance: Instance, known: Mapping[str, Entry], now: float) -> 
         return Finding("foreign", name, f"not launched by fractal-console, {price}", instance=instance, hint=hint)
     entry = known.get(uuid)
     if entry is not None:
-        words = f"the ledger says {entry.state}, and it runs: {price}"
-    else:
-        words = f"launched by fractal-console elsewhere{_lease_words(instance, now)}, {price}"
-    return Finding("orphan", name, words, entry, instance, hint)
+        words = f"the ledger said {entry.state}, and it runs after all: {price}"
+        return Finding("risen", name, words, entry, instance, "the guard goes on with it; sweep again in a minute")
+    words = f"launched by fractal-console elsewhere{_lease_words(instance, now)}, {price}"
+    return Finding("orphan", name, words, None, instance, hint)
 
 
 def _lease_words(instance: Instance, now: float) -> str:
@@ -147,6 +147,10 @@ def _settle(finding: Finding, cloud: LambdaCloud, ledger: Ledger, now: float) ->
         return finding
     if finding.kind == "found" and instance is not None:
         ledger.rented(entry.uuid, instance.id, now)
+    elif finding.kind == "risen" and instance is not None:
+        # What was given up may live within its caps; what was ended has to end.
+        state: State = "rented" if entry.state == "failed" else "ending"
+        ledger.reopen(entry.uuid, state, instance.id, "runs after all", now)
     elif finding.kind == "never":
         ledger.failed(entry.uuid, finding.words, now)
     elif finding.kind == "gone":

@@ -6,6 +6,8 @@ import argparse
 import getpass
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from console.errors import UserError
-from console.instance_verbs import ACTIONS, Desk, act, add_arguments, open_desk, settings_of
+from console.instance_arguments import add_arguments
+from console.instance_verbs import ACTIONS, Desk, act, open_desk, settings_of
 from console.model_verbs import Table
 from remote import fake_lambda as faults
 from remote.api_key import ApiKey
@@ -382,6 +385,15 @@ def test_every_verb_has_its_arguments_and_its_function() -> None:
     assert set(action.choices) == set(ACTIONS)
 
 
+def test_the_arguments_import_nothing_heavy() -> None:
+    program = (
+        "import sys, console.instance_arguments\n"
+        "print([m for m in ('paramiko', 'httpx', 'pydantic', 'textual') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 # Into the machine, which is a real OpenSSH server with the host key of the user_data
 
 
@@ -476,8 +488,16 @@ def test_the_caps_of_now_are_what_a_guard_on_the_machine_gets(session: Session) 
     session.type("launch a100 --yes --max-hours 1")
     session.type("extend a100 --hours 2")
     [entry] = session.desk.ledger.open()
-    settings = settings_of(entry, "https://cloud.example")
-    assert (settings.lease_until, settings.uuid) == (entry.lease_until, entry.uuid)
+    settings = settings_of(entry, "https://cloud.example", entry.asked_at + 600)
+    assert (settings.lease_s, settings.age_s, settings.uuid) == (3 * 3600 - 600, 600, entry.uuid)
+
+
+@pytest.mark.parametrize(("off_s", "words"), [(3600, "60 min ahead of"), (-3600, "60 min behind")])
+def test_a_launch_with_a_clock_an_hour_off_is_refused(session: Session, off_s: int, words: str) -> None:
+    session.account.now = lambda: session.clock.at - off_s
+    with pytest.raises(UserError, match=f"{words} the provider's.*timedatectl"):
+        session.type("launch a100 --yes")
+    assert session.account.machines == {}
 
 
 @needs_sshd

@@ -63,4 +63,6 @@ def cloud(fake: FakeLambda, paths: CloudPaths, clock: Clock) -> Iterator[LambdaC
 @pytest.fixture
 def ledger(paths: CloudPaths) -> Iterator[Ledger]:
     with Ledger(paths.ledger) as ledger:
+        # What is tested here is not the disk; hours of looks would wait for it for minutes.
+        ledger._db.execute("pragma synchronous=off")
         yield ledger

@@ -82,7 +82,7 @@ def test_a_busy_machine_ends_within_its_lease_and_is_saved_before(make: Make) ->
     assert world.clock.at <= world.entry.lease_until + 200
 
 
-@pytest.mark.parametrize("max_usd", [0.10, 0.50, 1.00, 2.58, 5.00])
+@pytest.mark.parametrize("max_usd", [0.10, 0.50, 2.58])
 def test_the_true_bill_stays_within_the_budget(make: Make, max_usd: float) -> None:
     world = make(max_hours=100, max_usd=max_usd)
     world.pass_time(10)
@@ -220,6 +220,12 @@ def test_an_account_that_can_not_be_read_is_exit_code_2(make: Make) -> None:
     world = make()
     world.account.fail_next("instances", *[faults.NOT_DONE_500] * 9)
     assert world.look().exit_code == 2
+
+
+def test_a_wrong_clock_is_told_and_the_guard_goes_on(make: Make) -> None:
+    world = make(max_hours=1, on_cap="terminate")
+    world.account.now = lambda: world.clock.at - 1800
+    assert [n.name for n in world.look().notes] == ["clock", "a100"]
 
 
 def test_a_quiet_account_is_exit_code_0(cloud: LambdaCloud, ledger: Ledger, clock: Clock) -> None:

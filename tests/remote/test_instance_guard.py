@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -37,10 +36,11 @@ def settings(fake: FakeLambda, tmp_path: Path) -> Settings:
     (tmp_path / "key").write_text(DEMO_KEY + "\n")
     return Settings(
         uuid="u1",
-        lease_until=LEASE,
+        serial="first",
+        lease_s=4 * 3600 - 100,
+        age_s=100,
         max_usd=100.0,
         price_cents_per_h=75,
-        asked_at=LAUNCHED,
         on_cap="save-then-terminate",
         grace_s=600.0,
         idle_minutes=30.0,
@@ -61,7 +61,7 @@ class Life:
         self.shouts: list[str] = []
 
     def tick(self) -> str:
-        machine = Machine(lambda: self.at, lambda: self.seen, self.shouts.append)
+        machine = Machine(lambda: self.at, lambda: 60.0, lambda: self.seen, self.shouts.append)
         return tick(self.settings, machine).action
 
     def until(self, at: float) -> list[str]:
@@ -107,7 +107,7 @@ def test_a_save_that_fails_is_waited_for_until_the_lease(settings: Settings, acc
 
 def test_without_a_key_it_says_that_the_machine_still_bills(settings: Settings, account: FakeAccount) -> None:
     life = Life(replace(settings, key_file="/nonexistent/key", on_cap="terminate"))
-    life.at = LEASE + 1
+    assert life.until(LEASE + 1)[-1] == "nothing"
     assert life.tick() == "terminate"
     assert "IT STILL BILLS" in life.shouts[0]
     assert ending(account) == []
@@ -118,27 +118,39 @@ def test_a_provider_that_does_not_answer_is_asked_again(settings: Settings, acco
 
     account.fail_next("terminate", faults.NOT_DONE_500)
     life = Life(replace(settings, on_cap="terminate"))
-    life.at = LEASE + 1
-    life.tick()
+    life.until(LEASE + 61)
     assert "IT STILL BILLS" in life.shouts[0]
-    life.at += 60
     life.tick()
     assert ending(account) == ["u1"]
 
 
 def test_a_new_lease_takes_an_end_back(settings: Settings, account: FakeAccount) -> None:
     life = Life(replace(settings, key_file="/nonexistent/key", on_cap="terminate"))
-    life.at = LEASE + 1
-    life.tick()
-    life.settings = replace(life.settings, lease_until=LEASE + 3600)
-    assert life.tick() == "nothing"
+    assert life.until(LEASE + 61)[-1] == "terminate"
+    life.settings = replace(life.settings, serial="second", lease_s=3600, age_s=4 * 3600)
+    assert set(life.until(life.at + 3540)) == {"nothing"}
+    assert life.until(life.at + 61)[-1] == "terminate"
+
+
+def test_a_clock_an_hour_ahead_of_the_laptops_changes_nothing(settings: Settings, account: FakeAccount) -> None:
+    life = Life(replace(settings, on_cap="terminate"))
+    life.at += 3600
+    assert set(life.until(LEASE + 3600)) == {"nothing"}
+    assert life.tick() == "terminate"
+
+
+def test_the_budget_counts_from_the_boot_also_after_a_restart(settings: Settings, account: FakeAccount) -> None:
+    life = Life(replace(settings, on_cap="terminate", max_usd=0.75))
+    life.until(LAUNCHED + 3000)
+    life.settings = replace(life.settings, serial="restarted")
+    assert life.until(LAUNCHED + 3600)[-1] == "terminate"
 
 
 def test_the_key_is_in_no_shout_and_no_state(settings: Settings, account: FakeAccount) -> None:
     account.key = "another"
     life = Life(replace(settings, on_cap="terminate"))
-    life.at = LEASE + 1
-    life.tick()
+    life.until(LEASE + 61)
+    assert life.shouts
     assert DEMO_KEY not in " ".join(life.shouts) + Path(settings.state_file).read_text()
 
 
@@ -162,7 +174,7 @@ def bare(machine: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def test_what_is_put_there_runs_there_alone(machine: Path, settings: Settings, account: FakeAccount) -> None:
     file = machine / "etc/fractal-guard.json"
-    over = replace(settings, lease_until=time.time() - 5, asked_at=time.time() - 9000, on_cap="terminate")
+    over = replace(settings, lease_s=-5, age_s=9000, on_cap="terminate")
     file.write_text(json.dumps(asdict(over)))
     done = bare(machine)
     assert (done.returncode, done.stderr) == (0, "")

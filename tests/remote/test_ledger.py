@@ -41,6 +41,12 @@ def test_an_intent_survives_a_process_that_is_killed_right_after_it(paths: Cloud
         assert [e.name for e in ledger.open()] == ["a"]
 
 
+def test_every_write_waits_for_the_disk(paths: CloudPaths) -> None:
+    with Ledger(paths.ledger) as ledger:
+        assert ledger._db.execute("pragma synchronous").fetchone()[0] == 3  # extra
+        assert ledger._db.execute("pragma journal_mode").fetchone()[0] == "delete"
+
+
 def test_a_name_belongs_to_one_open_machine(ledger: Ledger) -> None:
     ledger.intend(entry())
     with pytest.raises(NameTaken, match="instances terminate a100"):

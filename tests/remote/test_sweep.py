@@ -59,7 +59,7 @@ def test_a_launch_in_doubt_is_a_fault_until_it_is_old(
     assert ledger.open() == []
 
 
-def test_a_launch_that_appears_after_it_was_given_up_is_an_orphan(
+def test_a_launch_that_appears_after_it_was_given_up_is_taken_up_again(
     cloud: LambdaCloud, ledger: Ledger, clock: Clock, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_doubt(cloud, ledger, clock, account, faults.DONE_BUT_500)
@@ -68,8 +68,17 @@ def test_a_launch_that_appears_after_it_was_given_up_is_an_orphan(
         clock.at += 3600
         assert swept(cloud, ledger, clock) == [("never", "a100")]
     [finding] = sweep(cloud, ledger, clock.now())
-    assert (finding.kind, finding.is_fault) == ("orphan", True)
-    assert "the ledger says failed, and it runs" in finding.words
+    assert (finding.kind, finding.is_fault) == ("risen", True)
+    assert [e.state for e in ledger.open()] == ["rented"]
+
+
+def test_a_machine_that_ended_and_runs_has_to_end_again_under_a_name_of_its_own(
+    cloud: LambdaCloud, ledger: Ledger, clock: Clock, entry: Entry, account: FakeAccount
+) -> None:
+    ledger.ended(entry.uuid, "the provider said so, and was wrong", clock.now())
+    launch(cloud, ledger, plan_launch(cloud, Wish("a100", "a100")), Time(clock.now, clock.sleep))
+    sweep(cloud, ledger, clock.now())
+    assert {(e.state, e.name) for e in ledger.open()} == {("rented", "a100"), ("ending", f"a100-{entry.uuid[:4]}")}
 
 
 def test_a_machine_over_its_lease_is_a_fault(
