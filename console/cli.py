@@ -33,6 +33,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "tick": ("judging", "tick a manual check (--undo takes it back)"),
     "override": ("judging", "accept a failed check, with a reason (--undo takes it back)"),
     "models": ("models", "the registry: trained models and where they came from"),
+    "instances": ("instances", "rented machines: types, launch with caps, cost, terminate"),
     "init": ("adopting", "make a phase file for a command of your own repository"),
     "doctor": ("doctor", "what this machine can and can't do, and what mends it"),
 }

@@ -156,6 +156,12 @@ def doctor(p: ArgumentParser) -> None:
     _json(p)
 
 
+def instances(p: ArgumentParser) -> None:
+    from console.instance_arguments import add_arguments
+
+    add_arguments(p)
+
+
 ARGUMENTS: dict[str, Callable[[ArgumentParser], None]] = {
     "phases": phases,
     "show": show,
@@ -177,4 +183,5 @@ ARGUMENTS: dict[str, Callable[[ArgumentParser], None]] = {
     "models": models,
     "init": init,
     "doctor": doctor,
+    "instances": instances,
 }

@@ -49,7 +49,7 @@ LOOKS: dict[str, tuple[tuple[str, ...], type]] = {
     "doctor": ((), list),
 }
 # Verbs that act or stream: each has a test of its own below (`init` in test_adopt).
-ACTS = {"run", "logs", "events", "stop", "checkpoint", "resume", "tick", "override", "init"}
+ACTS = {"run", "logs", "events", "stop", "checkpoint", "resume", "tick", "override", "init", "instances"}
 
 
 def test_every_verb_is_tried_here() -> None:
@@ -231,3 +231,20 @@ def test_the_module_and_the_command_are_one(project: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)["phases"]) == 2
+
+
+def test_instances_without_a_key_say_where_to_get_one(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LAMBDA_API_KEY", raising=False)
+    answer = console("instances", "types")
+    assert answer.code == 2
+    assert "there is no Lambda API key — make one at" in answer.err
+
+
+def test_instances_are_listed_from_an_account(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    from remote.fake_lambda import DEMO_KEY, FakeLambda
+
+    with FakeLambda() as cloud:
+        monkeypatch.setenv("FRACTAL_LAMBDA_URL", cloud.url)
+        monkeypatch.setenv("LAMBDA_API_KEY", DEMO_KEY)
+        assert any("a100" in row["name"] for row in console("instances", "types", "--json").json)
+        assert "nothing is rented" in console("instances", "list").out
