@@ -1,8 +1,8 @@
 """The verbs of rented machines, each a function from parsed arguments to a table: types, list, launch, wait, setup-ssh, …
 
     add_arguments(parser)                       # from console.instance_arguments
-    table = act(args, desk_for(paths, environ)) # args.instance_verb chooses
-    print(table…); return table.code
+    with open_desk(paths, environ, unverified) as desk:
+        table = act(args, desk)                 # args.instance_verb chooses
 
 Exit codes: 0 done, 1 it ran and something is not well (a refusal, an orphan). What the user has to mend is a `UserError`.
 Decides nothing by itself: rules are in `remote.instances`, `remote.sweep`, `remote.caps`.
@@ -11,6 +11,7 @@ Decides nothing by itself: rules are in `remote.instances`, `remote.sweep`, `rem
 from __future__ import annotations
 
 import argparse
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -52,12 +53,13 @@ class Desk:
     cloud: LambdaCloud
     ledger: Ledger
     paths: CloudPaths
+    unverified: Unverified
+    """Has no default: a wrong "nothing is missing" loses weights."""
     clock: Time = field(default_factory=Time)
     agree: Callable[[str], bool] = lambda question: False
     """Ask a person; False where nobody is there."""
     say: Callable[[str], None] = lambda words: None
     """Progress, for stderr or a status line."""
-    unverified: Unverified = lambda entry: []
     person: Person = field(default_factory=Person)
     """Who agrees to host keys and knows passphrases."""
     start_guard: Callable[[], None] = lambda: None
@@ -72,6 +74,16 @@ def act(args: argparse.Namespace, desk: Desk) -> Table:
         return ACTIONS[args.instance_verb](desk, args)
     except (CloudError, BadCap, NameTaken, HostError) as error:
         raise UserError(str(error)) from None
+    except sqlite3.Error as error:
+        raise broken_ledger(desk.paths, error) from None
+
+
+def broken_ledger(paths: CloudPaths, error: sqlite3.Error) -> UserError:
+    return UserError(
+        f"the ledger {paths.ledger} can't be used: {error}. What runs stands at https://cloud.lambda.ai/instances; "
+        f"if the file is broken, move it aside (mv {paths.ledger} {paths.ledger}.broken): "
+        "`fractal-console instances sweep` finds what fractal-console launched by its tags"
+    )
 
 
 def list_types(desk: Desk, args: argparse.Namespace) -> Table:
@@ -392,7 +404,7 @@ def _open_entry(desk: Desk, name: str) -> Entry:
         names = ", ".join(e.name for e in desk.ledger.open()) or "none"
         raise UserError(f"no open instance is called {name!r} (open: {names})")
     if entry.instance_id is None:
-        raise Refused(f"{name}: {entry.reason or 'its launch has no answer yet'}", "fractal-console sweep")
+        raise Refused(f"{name}: {entry.reason or 'its launch has no answer yet'}", "fractal-console instances sweep")
     return entry
 
 
@@ -412,14 +424,19 @@ ACTIONS: dict[str, Callable[[Desk, argparse.Namespace], Table]] = {
 
 
 @contextmanager
-def open_desk(paths: CloudPaths, environ: Mapping[str, str], **more: Any) -> Iterator[Desk]:
+def open_desk(paths: CloudPaths, environ: Mapping[str, str], unverified: Unverified, **more: Any) -> Iterator[Desk]:
     """A desk with the user's account and ledger; `more` are the desk's other fields."""
     try:
         cloud = open_account(paths, environ)
     except CloudError as error:
         raise UserError(str(error)) from None
-    with cloud, Ledger(paths.ledger) as ledger:
-        yield Desk(cloud, ledger, paths, environ=environ, start_guard=start_guard_process, **more)
+    with cloud:
+        try:
+            ledger = Ledger(paths.ledger)
+        except sqlite3.Error as error:
+            raise broken_ledger(paths, error) from None
+        with ledger:
+            yield Desk(cloud, ledger, paths, unverified, environ=environ, start_guard=start_guard_process, **more)
 
 
 def start_guard_process(python: str = sys.executable) -> None:

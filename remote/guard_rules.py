@@ -84,7 +84,7 @@ def decide(facts: Facts) -> Decision:
 
 def _wait_or_end(facts: Facts, due: Due) -> Decision:
     asked = facts.save_asked_at if facts.save_asked_at is not None else facts.now
-    deadline = max(due.at, asked + _grace(facts, due))
+    deadline = asked + _grace(facts, due)  # never before the cap: saving is asked one grace ahead of it at the earliest
     left = "nobody can tell what is saved" if facts.unverified is None else f"{len(facts.unverified)} not verified"
     if facts.now < deadline:
         return Decision("nothing", f"{due.what}: saving until {_clock(deadline)}, {left}", deadline)

@@ -211,7 +211,7 @@ def _search(cloud: LambdaCloud, ledger: Ledger, entry: Entry, cause: Ambiguous, 
             return _again(ledger, entry)
     raise Ambiguous(
         f"{cause.message}; no instance with its tag has appeared yet",
-        "do not launch again blindly: `fractal-console sweep` looks for it, and so does the guard",
+        "do not launch again blindly: `fractal-console instances sweep` looks for it, and so does the guard",
     )
 
 
@@ -287,7 +287,8 @@ def _look(cloud: LambdaCloud, ledger: Ledger, entry: Entry, ssh_ready: SshReady,
 
 def _over(entry: Entry, why: str) -> NotUsable:
     return NotUsable(
-        f"{entry.name} will not become ready: {why}", "launch another; `fractal-console sweep` tidies the ledger"
+        f"{entry.name} will not become ready: {why}",
+        "launch another; `fractal-console instances sweep` tidies the ledger",
     )
 
 
@@ -357,7 +358,7 @@ def _id(entry: Entry) -> str:
     if entry.instance_id is None:
         raise Refused(
             f"{entry.name}: it is not known yet whether there is an instance ({entry.reason or 'no answer'})",
-            "fractal-console sweep",
+            "fractal-console instances sweep",
         )
     return entry.instance_id
 

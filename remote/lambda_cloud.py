@@ -192,7 +192,7 @@ def _ambiguous(what: str, cause: Exception) -> Ambiguous:
     reason = cause.message if isinstance(cause, CloudError) else _reason(cause)
     return Ambiguous(
         f"{what}: it may have happened, the answer does not say ({reason})",
-        "it is not repeated; `fractal-console sweep` compares the account with the ledger",
+        "it is not repeated; `fractal-console instances sweep` compares the account with the ledger",
     )
 
 

@@ -77,7 +77,7 @@ def session(tmp_path: Path) -> Iterator[Session]:
         Ledger(paths.ledger) as ledger,
     ):
         desk = Desk(
-            cloud, ledger, paths, Time(clock.now, clock.sleep), user_ssh_config=tmp_path / "ssh" / "config",
+            cloud, ledger, paths, lambda entry: [], Time(clock.now, clock.sleep), user_ssh_config=tmp_path / "ssh" / "config",
             environ={"LAMBDA_API_KEY": DEMO_KEY},
         )  # fmt: skip
         yield Session(desk, account, clock)
@@ -169,7 +169,18 @@ def test_a_wrong_key_is_one_line_with_where_to_get_one(session: Session) -> None
 def test_no_key_at_all_is_one_line(tmp_path: Path) -> None:
     with (
         pytest.raises(UserError, match="there is no Lambda API key"),
-        open_desk(CloudPaths(tmp_path / "cloud"), {}),
+        open_desk(CloudPaths(tmp_path / "cloud"), {}, unsaved),
+    ):
+        pass
+
+
+def test_a_broken_ledger_is_one_line_that_says_where_to_look_instead(tmp_path: Path) -> None:
+    paths = CloudPaths(tmp_path / "cloud")
+    paths.make()
+    paths.ledger.write_text("no database, but long enough to be taken for one at first sight" * 40)
+    with (
+        pytest.raises(UserError, match=r"ledger.sqlite can't be used.*instances sweep"),
+        open_desk(paths, {"LAMBDA_API_KEY": DEMO_KEY}, unsaved),
     ):
         pass
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.polling import until
+
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin") or ""
 
 needs_sshd = pytest.mark.skipif(
@@ -73,19 +75,17 @@ class Sshd:
             *self.options,
         ]
         config.write_text("\n".join(lines) + "\n")
-        self._process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(config)], stderr=subprocess.PIPE, text=True)
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            if "Server listening" in line:
-                return self
-        self._process.wait()
-        raise RuntimeError(f"sshd did not start with {config}")
+        self.log = self.folder / "log"
+        with open(self.log, "wb") as log:
+            self._process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(config)], stderr=log)
+        until(lambda: self._process.poll() is not None or "Server listening" in self.log.read_text(), "sshd to listen")
+        if self._process.poll() is not None:
+            raise RuntimeError(f"sshd did not start: {self.log.read_text()}")
+        return self
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
         self._process.wait()
-        assert self._process.stderr is not None
-        self._process.stderr.close()
 
     def _host_key(self, kind: str) -> Path:
         file = self.folder / f"host_{kind}"

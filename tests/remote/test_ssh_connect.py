@@ -278,10 +278,14 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def test_a_full_agent_does_not_use_up_the_patience_of_the_server(
-    target: Target, trust: Trust, agent: str, many: list[Path], keys: dict[str, Path]
+    target: Target, trust: Trust, agent: str, many: list[Path], keys: dict[str, Path], server: Sshd
 ) -> None:
     add_to(agent, *many, keys["good"])
+    before = server.log.read_text()
     connect(replace(target, identity_files=(), agent_socket=agent), trust).close()
+    log = server.log.read_text().removeprefix(before)
+    assert log.count("Accepted publickey") == 1
+    assert "Too many authentication failures" not in log  # what a ban on a rude client would look for
 
 
 def test_identities_only_offers_the_named_key_alone(
