@@ -77,6 +77,27 @@ def test_three_series_of_a_million_points_redraw_within_8_ms(smoothing: float | 
     assert median <= 8
 
 
+def test_a_chart_costs_a_fraction_of_plotext_for_the_same_points() -> None:
+    plotext = pytest.importorskip("plotext", reason="plotext is a peer to compare with: pip install plotext==5.3.2")
+    columns = noisy("loss", 100_000, 0).columns()
+    x, y = columns.steps.view.tolist(), columns.raw.values.view.tolist()
+    view = View(116, 36, "loss")
+
+    def peer() -> None:
+        plotext.clear_figure()
+        plotext.plotsize(116, 36)
+        plotext.plot(x, y, marker="braille")
+        plotext.title("loss")
+        plotext.build()
+
+    ours = say(
+        "chart 116×36, 100k points", cpu_ms(lambda: draw([Trace("loss", "●", columns, columns.steps.view)], view), 50)
+    )
+    theirs = say("plotext 116×36, 100k points, braille, axes", cpu_ms(peer, 3))
+    print(f"\n  ratio {theirs / ours:.0f}", end="")
+    assert theirs > 20 * ours
+
+
 def test_a_million_points_are_taken_in_and_smoothed() -> None:
     steps, values = list(range(1_000_000)), [math.sin(at / 1000) for at in range(1_000_000)]
 
