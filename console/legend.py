@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from console import axes
 from console.axes import Domain
 from console.canvas import Canvas, one_per_cell
-from console.inks import BLANK, GAP, LABEL, MARK, NAME, TITLE, VALUE, trace_ink
+from console.inks import BLANK, FAINT, GAP, LABEL, MARK, NAME, TITLE, VALUE, trace_ink
 from console.trace import Trace, View, nearest
 
 STEADY_VALUE = 6
@@ -35,6 +35,7 @@ class Entry:
 
 
 def entries_of(traces: list[Trace], view: View, x: Domain) -> list[Entry]:
+    """One entry a trace; the one that stands out first, so that it is never left out."""
     entries = []
     for index, trace in enumerate(traces):
         name = "" if len(traces) == 1 and trace.name == view.title else trace.name
@@ -42,7 +43,7 @@ def entries_of(traces: list[Trace], view: View, x: Domain) -> list[Entry]:
         value, raw = _value_words(trace, view, x)
         entry = Entry(index, trace.mark, "", value, raw, gaps)
         entries.append(replace(entry, name=_shortened(name, max(6, view.width - entry.width - 1))))
-    return entries
+    return sorted(entries, key=lambda entry: entry.index != view.highlight)
 
 
 def _shortened(name: str, room: int) -> str:
@@ -69,21 +70,21 @@ def put_header(canvas: Canvas, view: View, legend: list[Entry]) -> int:
     rows = _wrap(legend, view.width - after_title - 2, view.width, most=1 + min(3, view.height // 7))
     for row, entries in enumerate(rows):
         start = view.width - _widths(entries) if row == 0 else 0
-        _put_entries(canvas, row, start, entries)
+        _put_entries(canvas, row, start, entries, view.highlight)
     left_out = len(legend) - sum(len(entries) for entries in rows)
     if left_out:
-        _put_more(canvas, len(rows) - 1, rows[-1], left_out)
+        _put_more(canvas, len(rows) - 1, rows[-1], left_out, view.highlight)
     _put_notes(canvas, view, after_title, view.width - _widths(rows[0]) if rows and rows[0] else view.width)
     return max(1, len(rows))
 
 
-def _put_more(canvas: Canvas, row: int, entries: list[Entry], left_out: int) -> None:
+def _put_more(canvas: Canvas, row: int, entries: list[Entry], left_out: int, highlight: int | None) -> None:
     """How many entries there was no room for; takes the place of the last entry where it needs to."""
     words = f"+{left_out} more"
     if len(entries) > 1 and _widths(entries) + 2 + len(words) > canvas.width:
         canvas.put(row, 0, " " * canvas.width, BLANK)
         entries.pop()
-        _put_entries(canvas, row, 0, entries)
+        _put_entries(canvas, row, 0, entries, highlight)
         words = f"+{left_out + 1} more"
     if _widths(entries) + 2 + len(words) <= canvas.width and row:
         canvas.put(row, _widths(entries) + 2, words, LABEL)
@@ -95,6 +96,7 @@ def _put_notes(canvas: Canvas, view: View, start: int, stop: int) -> None:
         "log" if view.log else "",
         f"ema {view.smoothing:g}" if view.smoothing is not None else "",
         "zoom" if view.x is not None else "",
+        "clipped" if view.clip else "",
     ]
     for note in filter(None, notes):
         if start + len(note) + 3 > stop:
@@ -121,11 +123,12 @@ def _wrap(legend: list[Entry], first: int, width: int, most: int) -> list[list[E
     return rows
 
 
-def _put_entries(canvas: Canvas, row: int, column: int, entries: list[Entry]) -> int:
+def _put_entries(canvas: Canvas, row: int, column: int, entries: list[Entry], highlight: int | None) -> int:
     for entry in entries:
-        column = canvas.put(row, column, entry.mark + " ", trace_ink(entry.index, MARK))
+        faint = highlight not in (None, entry.index)
+        column = canvas.put(row, column, entry.mark + " ", trace_ink(entry.index, FAINT if faint else MARK))
         if entry.name:
-            column = canvas.put(row, column, entry.name + " ", trace_ink(entry.index, NAME))
+            column = canvas.put(row, column, entry.name + " ", trace_ink(entry.index, FAINT if faint else NAME))
         column = canvas.put(row, column, entry.value, VALUE)
         if entry.raw:
             column = canvas.put(row, column, " " + entry.raw, LABEL)

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from console import axes
 from console.axes import Domain
@@ -42,6 +43,7 @@ from console.raster import (
     gap_columns,
     lowest_positive,
     place,
+    usual_range,
     window,
 )
 from console.thresholds import Threshold
@@ -107,7 +109,7 @@ def draw(traces: list[Trace], view: View) -> Picture:
 def _y_domain(traces: list[Trace], windows: list[Window], view: View) -> Domain:
     shown = [(trace.columns.raw, part) for trace, part in zip(traces, windows, strict=True)]
     shown += [(edge.raw, part) for trace, part in zip(traces, windows, strict=True) for edge in trace.band or ()]
-    ranges = [_y_range(curve, part, view.log) for curve, part in shown]
+    ranges = [_y_range(curve, part, view) for curve, part in shown]
     lows = [found[0] for found in ranges if found]
     highs = [found[1] for found in ranges if found]
     if view.fit_thresholds:
@@ -121,9 +123,9 @@ def _y_domain(traces: list[Trace], windows: list[Window], view: View) -> Domain:
     return axes.steady_y(min(lows), max(highs), view.log)
 
 
-def _y_range(curve: Curve, part: Window, log: bool) -> tuple[float, float] | None:
-    found = extremes(curve, part)
-    if found is None or not log or found[0] > 0:
+def _y_range(curve: Curve, part: Window, view: View) -> tuple[float, float] | None:
+    found = usual_range(curve, part) if view.clip else extremes(curve, part)
+    if found is None or not view.log or found[0] > 0:
         return found
     low = lowest_positive(curve, part)
     return None if low is None else (low, found[1])
@@ -181,26 +183,33 @@ def _draw_curves(
     lines = np.zeros(glyphs.shape, np.uint8)
     line_inks = np.zeros(inks.shape, np.int16)
     drawn: list[Dots] = []
+    front: NDArray[np.uint8] | None = None
     for index, (trace, part) in enumerate(zip(traces, windows, strict=True)):
-        raw = braille(curve_dots(trace.columns.raw, part, y, frame.rows * 4))
-        line = raw
+        stands_back = view.highlight not in (None, index)
         smoothed = trace.smoothed(view.smoothing)
-        if trace.band:
-            low, high = trace.band
-            band = braille(band_dots(trace.x, low.raw, high.raw, part, y, frame.rows * 4))
-            _draw_band(glyphs, inks, band, trace_ink(index, FAINT))
-        elif smoothed is not None:
-            _draw_band(glyphs, inks, raw, trace_ink(index, FAINT))
-        if smoothed is not None:
-            line = braille(curve_dots(smoothed, part, y, frame.rows * 4))
+        line = braille(curve_dots(smoothed or trace.columns.raw, part, y, frame.rows * 4))
+        if (smoothed or trace.band) and not stands_back:
+            _draw_band(glyphs, inks, _band(trace, part, y, frame.rows * 4), trace_ink(index, FAINT))
         lines |= line
         drawn.append(line > 0)
-        line_inks[drawn[-1]] = trace_ink(index, LINE)
+        line_inks[drawn[-1]] = trace_ink(index, FAINT if stands_back else LINE)
+        if index == view.highlight:
+            front = line
+    if front is not None:
+        lines[front > 0] = front[front > 0]
+        line_inks[front > 0] = trace_ink(view.highlight or 0, LINE)
     covered = lines > 0
     glyphs[covered] = lines[covered].astype("<u4") + BRAILLE_BLANK
     inks[covered] = line_inks[covered]
     if view.plain and len(traces) > 1:
         _draw_marks(glyphs, inks, traces, drawn)
+
+
+def _band(trace: Trace, part: Window, y: Domain, rows: int) -> NDArray[np.uint8]:
+    """The interval around a curve where it has one, else the raw values behind the smoothed ones."""
+    if trace.band:
+        return braille(band_dots(trace.x, trace.band[0].raw, trace.band[1].raw, part, y, rows))
+    return braille(curve_dots(trace.columns.raw, part, y, rows))
 
 
 def _draw_band(glyphs: Floats, inks: Floats, raw: Floats, ink: int) -> None:

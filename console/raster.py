@@ -59,6 +59,16 @@ def extremes(curve: Curve, view: Window) -> tuple[float, float] | None:
     return (low, high) if low <= high else None
 
 
+def usual_range(curve: Curve, view: Window) -> tuple[float, float] | None:
+    """The range without what fewer than one in fifty stretches of the window reach."""
+    edges = np.linspace(view.bounds[0], view.bounds[-1], 129).astype(np.int64)
+    found = curve.extrema(edges[:-1], edges[1:])
+    held = found.low <= found.high
+    if held.sum() < 8:
+        return extremes(curve, view)
+    return float(np.percentile(found.low[held], 2)), float(np.percentile(found.high[held], 98))
+
+
 def lowest_positive(curve: Curve, view: Window) -> float | None:
     """The lowest value in the window that a logarithm takes; reads every point, so only for ranges that reach zero."""
     values = curve.values.view[view.bounds[0] : view.bounds[-1]]

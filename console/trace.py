@@ -54,6 +54,10 @@ class View:
     smoothing: float | None = None
     thresholds: tuple[Threshold, ...] = ()
     fit_thresholds: bool = True
+    clip: bool = False
+    """Leave out of the y axis what only a few points reach."""
+    highlight: int | None = None
+    """The trace that stands out, by its place; the others are faint."""
     cursor: float | None = None
     plain: bool = False
     """Without colour: marks on the curves."""

@@ -50,6 +50,9 @@ KEYS = (
     ("L", "log", "Logarithmic scale"),
     ("e", "smooth", "Smoothing"),
     ("t", "fit_thresholds", "Gate lines in range"),
+    ("o", "clip", "Leave outliers out of range"),
+    ("right_square_bracket", "highlight(1)", "Next series stands out"),
+    ("left_square_bracket", "highlight(-1)", "Series before stands out"),
 )
 
 SMOOTHINGS = (None, 0.6, 0.9, 0.97, 0.99, 0.999)
@@ -102,7 +105,7 @@ class Chart(Widget, can_focus=True):
 
     @dataclass
     class ViewChanged(Message):
-        """The x axis shows something else: zoomed, panned, or step became time."""
+        """The chart shows something else: zoomed, panned, step became time, another series stands out."""
 
         chart: Chart
 
@@ -130,6 +133,9 @@ class Chart(Widget, can_focus=True):
         self.steps_per_epoch = steps_per_epoch
         """Makes `epoch` one of the x axes."""
         self.fit_thresholds = True
+        self.clip = False
+        self.highlight: str | None = None
+        """The name of the series that stands out."""
         self.cursor: float | None = None
         self.zoom: Domain | None = None
         self._zoom_follows = False
@@ -175,15 +181,11 @@ class Chart(Widget, can_focus=True):
         self._cursor_by_mouse = False
         self.pump()
 
-    def show_view(self, x_name: str, zoom: Domain | None, follows: bool = False) -> None:
-        """Take over another chart's x axis without telling anyone."""
-        self.x_name, self.zoom, self._zoom_follows = x_name, zoom, follows
+    def show_view(self, other: Chart) -> None:
+        """Take over another chart's x axis and the series that stands out, without telling anyone."""
+        self.x_name, self.zoom, self._zoom_follows = other.x_name, other.zoom, other._zoom_follows
+        self.highlight = other.highlight if other.highlight in self._series else None
         self.pump()
-
-    @property
-    def zoom_follows(self) -> bool:
-        """Whether the zoomed window moves along with the newest point."""
-        return self._zoom_follows
 
     @property
     def picture(self) -> Picture | None:
@@ -196,8 +198,9 @@ class Chart(Widget, can_focus=True):
         """Everything that the picture depends on."""
         versions = tuple((name, id(one), one.version) for name, one in self._series.items())
         versions += tuple((name, id(edge), edge.version) for name, edges in self._bands.items() for edge in edges)
-        view = (self.title, self.x_name, self.zoom, self.log_scale, self.smoothing, self._thresholds)
-        return versions, view, self.fit_thresholds, self.cursor, self.size, self._plain, self.steps_per_epoch
+        data = (versions, self._thresholds, self.title, self.steps_per_epoch)
+        view = (self.x_name, self.zoom, self.log_scale, self.smoothing, self.fit_thresholds, self.clip)
+        return data, view, self.cursor, self.highlight, self.size, self._plain
 
     @property
     def _plain(self) -> bool:
@@ -238,6 +241,8 @@ class Chart(Widget, can_focus=True):
             smoothing=self.smoothing,
             thresholds=self._thresholds,
             fit_thresholds=self.fit_thresholds,
+            clip=self.clip,
+            highlight=list(self._series).index(self.highlight) if self.highlight in self._series else None,
             cursor=self.cursor,
             plain=self._plain,
         )
@@ -395,6 +400,18 @@ class Chart(Widget, can_focus=True):
     def action_fit_thresholds(self) -> None:
         self.fit_thresholds = not self.fit_thresholds
         self.pump()
+
+    def action_clip(self) -> None:
+        self.clip = not self.clip
+        self.pump()
+
+    def action_highlight(self, by: int) -> None:
+        """One series after the other, then all alike again."""
+        order: list[str | None] = [None, *self._series]
+        at = order.index(self.highlight) if self.highlight in order else 0
+        self.highlight = order[(at + by) % len(order)]
+        self.pump()
+        self.post_message(self.ViewChanged(self))
 
     # ------------------------------------------------------------ mouse
 

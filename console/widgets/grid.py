@@ -138,7 +138,7 @@ class ChartGrid(Container):
     def on_chart_view_changed(self, message: Chart.ViewChanged) -> None:
         for chart in self.charts:
             if chart is not message.chart:
-                chart.show_view(message.chart.x_name, message.chart.zoom, message.chart.zoom_follows)
+                chart.show_view(message.chart)
 
     # ------------------------------------------------------------ keys
 

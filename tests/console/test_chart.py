@@ -270,6 +270,20 @@ async def test_scale_smoothing_and_gate_lines_have_keys() -> None:
         assert "log ema 0.6" in text(chart)[0]
 
 
+async def test_one_series_after_the_other_stands_out_in_every_chart_that_has_it() -> None:
+    charts = [Chart(str(n)) for n in range(2)]
+    charts[0].set_series({"a": falling(100), "b": falling(100)})
+    charts[1].set_series({"b": falling(100)})
+    app = ChartApp(*charts)
+    async with app.run_test(size=(120, 20)) as pilot:
+        seen = []
+        for _ in range(3):
+            await pilot.press("right_square_bracket")
+            await pilot.pause()
+            seen.append((charts[0].highlight, charts[1].highlight))
+        assert seen == [("a", None), ("b", "b"), (None, None)]
+
+
 async def test_a_gate_line_turns_from_unmet_to_met_when_it_is_crossed() -> None:
     chart, series = Chart("energy"), Series("E(correct)")
     series.append(0, 0.5, 0.0)

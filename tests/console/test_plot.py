@@ -128,6 +128,26 @@ def test_a_logarithmic_scale_leaves_out_what_it_cannot_show() -> None:
     assert trace_ink(0, LINE) not in nothing.canvas.inks
 
 
+def test_clipping_leaves_a_spike_out_of_the_range() -> None:
+    values = [1.0 + at % 7 / 10 for at in range(2000)]
+    values[3] = 500.0
+    assert draw([trace("loss", values)], View(80, 20)).y.high >= 500
+    clipped = draw([trace("loss", values)], View(80, 20, "loss", clip=True))
+    assert clipped.y.high < 3
+    assert "clipped" in rows(clipped)[0]
+
+
+def test_the_series_that_stands_out_is_drawn_over_faint_others_and_named_first() -> None:
+    traces = [trace(name, [value] * 200) for name, value in (("a", 1.0), ("b", 1.0), ("c", 2.0))]
+    picture = draw(traces, View(90, 20, "loss", highlight=0))
+    body = picture.canvas.inks[picture.frame.top :].reshape(-1).tolist()
+    assert trace_ink(0, LINE) in body
+    assert trace_ink(2, FAINT) in body
+    assert not {trace_ink(1, LINE), trace_ink(2, LINE)} & set(body)
+    assert [entry.split()[1] for entry in picture.legend] == ["a", "b", "c"]
+    assert draw(traces, View(90, 20, "loss", highlight=2)).legend[0].split()[1] == "c"
+
+
 def test_a_legend_without_room_says_how_much_is_left_out() -> None:
     traces = [trace(f"a rather long name {n}", FALLING) for n in range(20)]
     for width in (40, 60, 90, 140):
