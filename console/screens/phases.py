@@ -19,6 +19,7 @@ from console.specs import all_presets
 from console.standing import PhaseStanding
 from console.widgets.rows import Rows
 from console.words import duration, usd
+from engine.protocol.checks import is_manual
 
 if TYPE_CHECKING:
     from console.app import ConsoleApp
@@ -185,7 +186,7 @@ class PhasesScreen(Screen[None]):
         s, verdict = self.standing, self.chosen_verdict()
         if s is None or verdict is None:
             self.app.say("choose a manual check among the gates first (tab)", "warning")
-        elif not verdict.text.startswith("manual"):
+        elif not is_manual(verdict.text):
             self.app.say("this check is measured, not ticked; o overrides it with a reason", "warning")
         else:
             self.app.speak("tick", s, verdict.check_id, verdict.word is None, "")

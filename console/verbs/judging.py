@@ -6,6 +6,7 @@ import argparse
 
 from console.errors import UserError
 from console.verbs.common import chosen, workspace
+from engine.protocol.checks import is_manual
 
 
 def tick(arguments: argparse.Namespace) -> int:
@@ -14,7 +15,7 @@ def tick(arguments: argparse.Namespace) -> int:
     phase, resolved = chosen(space, arguments)
     standing = space.standing(phase, resolved)
     _, check, text = space.check_named(standing.gates, arguments.check)
-    if not text.startswith("manual"):
+    if not is_manual(text):
         raise UserError(f"`{text}` is measured, not ticked. To accept it as it is: fractal-console override … --reason")
     space.say("tick", phase, resolved, check, not arguments.undo, arguments.note)
     print(f"{'tick taken back' if arguments.undo else 'ticked'}: {text}")

@@ -8,9 +8,11 @@
     artifact train.npz of prepare exists                  also: has rows >= 50000, has size < 2e9, has sha256 ab12…,
                                                           is unique by task_id
     step evaluate succeeded
+    fact sandbox/sound of probe == true                   also a word, and `!=`
     package transformers of evaluate == 5.19.0            also: >=, <
-    metric eval/accuracy of evaluate >= 0.9 in 4 of 5 seeds
+    metric eval/accuracy of evaluate >= 0.9 in 4 of 5 seeds            of the first five seeds by their number
     lower bound of mean over 5 seeds of fact eval/accuracy of evaluate > 0.85
+    lower bound of mean over 5 seeds of fact acc/ours > fact acc/base  of the difference, seed by seed
     manual: the energies look separated on the histogram
 
 `of STEP` may be left out where the gate stands after one step. Pure: text in, dict out, or `CheckError`.
@@ -23,6 +25,8 @@ import hashlib
 import re
 from typing import Any
 
+from engine.protocol.releases import release
+
 Check = dict[str, Any]
 
 _NUMBER = r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
@@ -33,6 +37,8 @@ _COMPARE = re.compile(
     r"(?:(?P<bound>lower|upper) bound of )?(?:mean over (?P<over>\d+) seeds of )?(?:(?P<which>all|any) )?"
     rf"(?:(?P<what>metric|fact) )?(?P<name>[^\s<>=!]+){_STEP}(?: (?P<take>last|min|max|mean))? ?(?P<rest>(?:{_OP}|between ).*)\Z"
 )
+_MANUAL = re.compile(r"manual ?:")
+_SHA256 = re.compile(r"[0-9a-f]{8,64}\Z")
 _SEEDS = re.compile(r"(?P<rest>.*) in (?P<least>\d+) of (?P<seeds>\d+) seeds\Z")
 _BETWEEN = re.compile(rf"between (?P<low>{_NUMBER}) and (?P<high>{_NUMBER})\Z")
 _AGAINST = re.compile(rf"(?P<op>{_OP}) ?(?P<value>.+)\Z")
@@ -66,7 +72,7 @@ def check_id(text: str, steps: list[str]) -> str:
 
 
 def _compile(words: str, default_step: str | None) -> Check:
-    if words.startswith("manual"):
+    if is_manual(words):
         return _manual(words)
     for pattern, build in ((_STEP_DONE, _step), (_ARTIFACT, _artifact), (_PACKAGE, _package), (_COMPARE, _compare)):
         found = pattern.match(words)
@@ -75,8 +81,13 @@ def _compile(words: str, default_step: str | None) -> Check:
     raise CheckError(_not_understood(words))
 
 
+def is_manual(text: str) -> bool:
+    """Is it for a person to tick?"""
+    return _MANUAL.match(text) is not None
+
+
 def _manual(words: str) -> Check:
-    question = words.removeprefix("manual").lstrip(": ")
+    question = words.partition(":")[2].strip()
     if not question:
         raise CheckError("a manual check says what to look at: `manual: the samples read well`")
     return {"kind": "manual", "question": question}
@@ -99,12 +110,21 @@ def _artifact(g: dict[str, Any], default_step: str | None) -> Check:
             f"`artifact … {rest}`: an artifact `exists`, `has rows >= N`, `has size < N` or `has sha256 HEX`"
         )
     if has["what"] == "sha256":
-        return {**check, "must": "sha256", "value": has["rest"].removeprefix("== ")}
+        return {**check, "must": "sha256", "value": _sha256(has["rest"])}
     return {**check, "must": has["what"], **_condition(has["rest"], check["step"])}
+
+
+def _sha256(text: str) -> str:
+    value = text.removeprefix("==").strip().lower()
+    if not _SHA256.match(value):
+        raise CheckError(f"`has sha256 {text}`: give the hash, or its first eight digits or more")
+    return value
 
 
 def _package(g: dict[str, Any], default_step: str | None) -> Check:
     step = _need_step(g, default_step)
+    if release(g["version"]) is None:
+        raise CheckError(f"{g['version']!r} is no version of {g['name']}; write it like 2.13.0 or 2.13.0rc1")
     return {
         "kind": "package",
         "name": g["name"].lower().replace("_", "-"),
@@ -115,13 +135,13 @@ def _package(g: dict[str, Any], default_step: str | None) -> Check:
 
 
 def _compare(g: dict[str, Any], default_step: str | None) -> Check:
-    rest = g["rest"]
-    seeds: Check = {}
-    found = _SEEDS.match(rest)
-    if found:
-        rest, seeds = found["rest"], {"least": int(found["least"]), "seeds": int(found["seeds"])}
-    if g["over"]:
-        seeds = {"mean_over": int(g["over"])}
+    found = _SEEDS.match(g["rest"])
+    rest = found["rest"] if found else g["rest"]
+    seeds = {**(_some_seeds(found) if found else {}), **(_mean_over(g) if g["over"] else {})}
+    if len(seeds) == 3:
+        raise CheckError(
+            "a check asks for the mean over seeds or for `in k of n seeds`, not for both; write two checks"
+        )
     step = _need_step(g, default_step)
     if "*" in g["name"] and not g["which"]:
         raise CheckError(f"{g['name']} names many: say `all {g['name']} …` or `any {g['name']} …`")
@@ -138,11 +158,31 @@ def _compare(g: dict[str, Any], default_step: str | None) -> Check:
     }
 
 
+def _some_seeds(found: re.Match[str]) -> Check:
+    least, seeds = int(found["least"]), int(found["seeds"])
+    if not 1 <= least <= seeds:
+        raise CheckError(f"`in {least} of {seeds} seeds` can't be: write at least 1, at most all of them")
+    return {"least": least, "seeds": seeds}
+
+
+def _mean_over(g: dict[str, Any]) -> Check:
+    if g["which"]:
+        raise CheckError(
+            f"the mean over seeds is of one name, not of `{g['which']} {g['name']}`; write a check for each"
+        )
+    if int(g["over"]) < 2:
+        raise CheckError(f"a mean over {g['over']} seeds is no mean; take at least 2")
+    return {"mean_over": int(g["over"])}
+
+
 def _condition(text: str, step: str) -> Check:
     """`< 0.2`, `between 1 and 2`, `== word`, `> fact other + 0.05`."""
     between = _BETWEEN.match(text)
     if between:
-        return {"op": "between", "value": [_number(between["low"]), _number(between["high"])]}
+        low, high = _number(between["low"]), _number(between["high"])
+        if low > high:
+            raise CheckError(f"`{text}` holds no number; write the smaller one first")
+        return {"op": "between", "value": [low, high]}
     against = _AGAINST.match(text)
     if against is None:
         raise CheckError(f"`{text}` is no condition: write `< 0.2`, `>= 100`, `== word` or `between 0.45 and 0.55`")
@@ -154,8 +194,11 @@ def _condition(text: str, step: str) -> Check:
     if re.match(_NUMBER + r"\Z", against["value"]):
         return {"op": against["op"], "value": _number(against["value"])}
     if against["op"] in ("==", "!=") and " " not in against["value"]:
-        return {"op": against["op"], "value": against["value"].strip("'\"")}
+        return {"op": against["op"], "value": _WORDS.get(against["value"], against["value"].strip("'\""))}
     raise CheckError(f"`{text}`: {against['value']!r} is neither a number nor `metric NAME` nor `fact NAME`")
+
+
+_WORDS = {"true": True, "false": False}
 
 
 def _number(text: str) -> float | int:

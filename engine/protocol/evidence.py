@@ -101,6 +101,8 @@ class Evidence:
             return self.metrics[name].take(take)
         if what in ("fact", "any") and name in self.facts:
             raw = self.facts[name].get("value")
+            if isinstance(raw, bool):
+                return raw
             found = number(raw)
             return found if found is not None else (raw if isinstance(raw, str) else None)
         return None

@@ -15,11 +15,14 @@ import fnmatch
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from engine.protocol.checks import Check, steps_of
+from engine.protocol.events import number
 from engine.protocol.evidence import Evidence
+from engine.protocol.releases import release
+from engine.protocol.seeds import first_seeds, mean_interval, run_of_seed, seed_of
 
 PASSED, FAILED, WAITING, STALE, OVERRIDDEN = "passed", "failed", "waiting", "stale", "overridden"
 
@@ -83,6 +86,11 @@ class Case:
     """Per step; a step that is not in it is never stale (a host that executes a plan has one ground only)."""
     ticks: Mapping[str, Word] = field(default_factory=dict)
     overrides: Mapping[str, Word] = field(default_factory=dict)
+
+    def of_seed(self, seed: int | None) -> Case:
+        """The same with one seed's run in front of each step."""
+        chosen = {step: run_of_seed(runs, seed) for step, runs in self.evidence.items() if runs}
+        return replace(self, evidence={step: [run] for step, run in chosen.items() if run is not None})
 
 
 @dataclass(frozen=True)
@@ -173,7 +181,7 @@ def _measured(check: Check, case: Case) -> _Finding:
     if "seeds" in check:
         return _some_seeds(check, case, runs)
     if "mean_over" in check:
-        return _mean_over_seeds(check, runs)
+        return _mean_over_seeds(check, case, runs)
     run = runs[0]
     finding = _JUDGES[check["kind"]](check, run, case)
     if finding.state == FAILED and not run.over:
@@ -206,6 +214,8 @@ def _compare_many(check: Check, run: Evidence, case: Case) -> _Finding:
     bad = [n for n in matching if findings[n].state != PASSED]
     good = len(matching) - len(bad)
     value = {n: findings[n].value for n in matching}
+    if check["which"] == "all" and not run.over:  # more may come
+        return _Finding(FAILED, f"{good} of {len(matching)} meet it so far", value, run)
     if check["which"] == "all" and bad:
         return _Finding(FAILED, f"{len(bad)} of {len(matching)} short: {findings[bad[0]].because}", value, run)
     if check["which"] == "any" and not good:
@@ -228,7 +238,9 @@ def _compare_one(check: Check, name: str, run: Evidence, case: Case) -> _Finding
 
 def _may_tick_early(check: Check, name: str, run: Evidence) -> bool:
     """While a run goes on only what can't be undone counts: facts, and an extreme that only moves further."""
-    if check["what"] == "fact" or (check["what"] == "any" and name in run.facts):
+    if "than" in check and check["than"]["what"] != "fact":
+        return False
+    if check["what"] == "fact" or (check["what"] == "any" and name in run.facts and name not in run.metrics):
         return True
     return (check["take"], check["op"][:1]) in (("max", ">"), ("min", "<")) and "than" not in check
 
@@ -257,15 +269,9 @@ def _against(check: Check, label: str, value: float | str, run: Evidence, case: 
         met = _met(check["op"], value, check["value"])
         return _Finding(PASSED if met else FAILED, f"{label} is {_said(value)}, needs {_needs(check)}", value, run)
     than = check["than"]
-    others = case.evidence.get(than["step"], [])
-    if not others:
-        return _Finding(WAITING, f"{than['step']} has not run", value, run)
-    base = others[0].value(than["what"], than["name"], than["take"])
-    if base is None or isinstance(base, str):
-        return _Finding(FAILED, f"its baseline {than['name']} was never measured by {than['step']}", value, run)
-    strangers = _other_pool(check, run, others[0])
-    if strangers:
-        return _Finding(FAILED, strangers, value, run)
+    base = _baseline(check, run, case)
+    if isinstance(base, _Finding):
+        return replace(base, value=value)
     threshold = base + than["plus"]
     met = _met(check["op"], value, threshold)
     plus = f" {'+' if than['plus'] > 0 else '-'} {_said(abs(than['plus']))}" if than["plus"] else ""
@@ -273,6 +279,29 @@ def _against(check: Check, label: str, value: float | str, run: Evidence, case: 
         f"{label} is {_said(value)}, needs {check['op']} {_said(threshold)} ({than['name']} is {_said(base)}{plus})"
     )
     return _Finding(PASSED if met else FAILED, because, value, run)
+
+
+def _baseline(check: Check, run: Evidence, case: Case) -> float | _Finding:
+    """The number to hold against, or why there is none: only a run that succeeded gives one, besides the run itself."""
+    than = check["than"]
+    others = case.evidence.get(than["step"], [])
+    if not others:
+        return _Finding(WAITING, f"{than['step']} has not run", None, run)
+    other = run if than["step"] == run.step else others[0]
+    if other is not run and not other.over:
+        return _Finding(
+            WAITING, f"its baseline {than['name']} is not final: {than['step']} is {other.state}", None, run
+        )
+    if other is not run and not other.succeeded:
+        said = f"its baseline {than['name']} has no run to stand on: {than['step']} {other.state}: {other.reason}"
+        return _Finding(FAILED, said, None, run)
+    base = other.value(than["what"], than["name"], than["take"])
+    if base is None or isinstance(base, str):
+        return _Finding(FAILED, f"its baseline {than['name']} was never measured by {than['step']}", None, run)
+    if math.isnan(base):
+        return _Finding(FAILED, f"its baseline {than['name']} is NaN", None, run)
+    strangers = _other_pool(check, run, other)
+    return _Finding(FAILED, strangers, None, run) if strangers else base
 
 
 def _other_pool(check: Check, run: Evidence, other: Evidence) -> str:
@@ -288,12 +317,14 @@ def _other_pool(check: Check, run: Evidence, other: Evidence) -> str:
     return ""
 
 
-def _met(op: str, value: float | str, threshold: Any) -> bool:
-    if op == "between":
-        return isinstance(value, (int, float)) and threshold[0] <= value <= threshold[1]
+def _met(op: str, value: Any, threshold: Any) -> bool:
+    if isinstance(threshold, bool) and isinstance(value, str):  # a shell writes its booleans as words
+        value = {"true": True, "false": False}.get(value.lower(), value)
     if isinstance(value, str) or isinstance(threshold, str):
         return _OPS[op](str(value), str(threshold)) if op in ("==", "!=") else False
-    return _OPS[op](value, threshold)
+    if not isinstance(value, (int, float)):
+        return False
+    return threshold[0] <= value <= threshold[1] if op == "between" else _OPS[op](value, threshold)
 
 
 def _needs(check: Check) -> str:
@@ -305,6 +336,8 @@ def _needs(check: Check) -> str:
 
 def _said(value: Any) -> str:
     """A number as people write it."""
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, float) and not value.is_integer():
         return f"{value:.4g}"
     if isinstance(value, (int, float)) and math.isfinite(value):
@@ -320,7 +353,7 @@ def _artifact(check: Check, run: Evidence, case: Case) -> _Finding:
         return _Finding(FAILED, f"{check['path']} was not made", None, run)
     must = check["must"]
     if must == "exists":
-        return _Finding(PASSED, f"{about['path']}, {_bytes(about.get('size', 0))}", about.get("size"), run)
+        return _Finding(PASSED, f"{about['path']}, {_bytes(number(about.get('size')) or 0.0)}", about.get("size"), run)
     if must == "unique":
         return _unique(check, about, run)
     if must not in about:
@@ -332,8 +365,9 @@ def _artifact(check: Check, run: Evidence, case: Case) -> _Finding:
 
 
 def _unique(check: Check, about: dict[str, Any], run: Evidence) -> _Finding:
-    counted = (about.get("unique") or {}).get(check["key"])
-    if counted is None:
+    unique = about.get("unique")
+    counted = unique.get(check["key"]) if isinstance(unique, dict) else None
+    if not isinstance(counted, (list, tuple)) or len(counted) != 2:
         return _Finding(FAILED, f"{about['path']} was not counted by {check['key']}", None, run)
     rows, different = counted
     because = f"{rows} rows, {different} different {check['key']}"
@@ -353,14 +387,11 @@ def _package(check: Check, run: Evidence, case: Case) -> _Finding:
     if found is None:
         known = "was not installed" if run.packages else "is unknown: the run recorded no packages"
         return _Finding(FAILED, f"{check['name']} {known}", None, run)
-    met = _OPS[check["op"]](_release(found), _release(check["value"]))
+    have, wanted = release(found), release(check["value"])
+    if have is None or wanted is None:
+        return _Finding(FAILED, f"{check['name']} is {found!r}, which is no version", found, run)
+    met = _OPS[check["op"]](have, wanted)
     return _Finding(PASSED if met else FAILED, f"{check['name']} is {found}", found, run)
-
-
-def _release(version: str) -> tuple[int, ...]:
-    """The numbers of a version, build tags left out, so that 2.13.0+cpu equals 2.13.0."""
-    numbers = [int("".join(c for c in part if c.isdigit()) or 0) for part in version.split("+")[0].split(".")]
-    return (*numbers, *[0] * (4 - len(numbers)))
 
 
 _JUDGES: dict[str, Callable[[Check, Evidence, Case], _Finding]] = {
@@ -373,52 +404,67 @@ _JUDGES: dict[str, Callable[[Check, Evidence, Case], _Finding]] = {
 
 def _some_seeds(check: Check, case: Case, runs: Sequence[Evidence]) -> _Finding:
     """At least k of n seeds meet it; the runs of one experiment with other seeds stand beside the first."""
-    one_seed = {k: v for k, v in check.items() if k not in ("least", "seeds")}
-    done = _one_per_seed(runs)
-    good = sum(_compare(one_seed, run, case).state == PASSED for run in done)
-    because = f"{good} of {len(done)} seeds meet it, needs {check['least']} of {check['seeds']}"
+    seeds = first_seeds(runs, check["seeds"])
+    findings = [_of_seed(check, run, case) for run in seeds.runs]
+    good = sum(f.state == PASSED for f in findings)
+    open_ = sum(f.state == WAITING for f in findings) + check["seeds"] - len(findings)
+    because = f"{good} of {len(findings)} meet it ({seeds}), needs {check['least']} of {check['seeds']}"
+    if short := [f.because for f in findings if f.state == FAILED]:
+        because += f"; {short[0]}"
     if good >= check["least"]:
         return _Finding(PASSED, because, good, runs[0])
-    still_possible = good + max(0, check["seeds"] - len(done)) >= check["least"]
-    return _Finding(WAITING if still_possible else FAILED, because, good, runs[0])
+    return _Finding(WAITING if good + open_ >= check["least"] else FAILED, because, good, runs[0])
 
 
-def _mean_over_seeds(check: Check, runs: Sequence[Evidence]) -> _Finding:
-    """The mean over n seeds, or the end of its 95 % interval (Student's t)."""
-    found = [run.value(check["what"], check["name"], check["take"]) for run in _one_per_seed(runs)]
-    values = [v for v in found if isinstance(v, (int, float)) and math.isfinite(v)]
+def _of_seed(check: Check, run: Evidence, case: Case) -> _Finding:
+    """One seed's own finding, its baselines those of the same seed."""
+    if unfit := _unfit(run):
+        return unfit
+    finding = _compare(check, run, case.of_seed(run.seed))
+    return replace(finding, because=f"seed {seed_of(run)}: {finding.because}")
+
+
+def _unfit(run: Evidence) -> _Finding | None:
+    """Only a run that ended well speaks for its seed."""
+    if not run.over:
+        return _Finding(WAITING, f"seed {seed_of(run)} is {run.state}", None, run)
+    if not run.succeeded:
+        return _Finding(FAILED, f"seed {seed_of(run)} {run.state}: {run.reason}", None, run)
+    return None
+
+
+def _mean_over_seeds(check: Check, case: Case, runs: Sequence[Evidence]) -> _Finding:
+    """The mean over n seeds, or the end of its 95 % interval (Student's t); against a baseline, of the differences."""
     needed = check["mean_over"]
-    if len(values) < needed:
-        return _Finding(WAITING, f"{len(values)} of {needed} seeds have measured {check['name']}", None, runs[0])
-    mean, half = mean_interval(values)
+    seeds = first_seeds(runs, needed)
+    measured = [_number_of_seed(check, run, case) for run in seeds.runs]
+    for state in (FAILED, WAITING):
+        if bad := [f for f in measured if f.state == state]:
+            return _Finding(state, bad[0].because, None, runs[0])
+    if len(measured) < needed:
+        return _Finding(WAITING, f"{len(measured)} of {needed} seeds have measured {check['name']}", None, runs[0])
+    mean, half = mean_interval([f.value for f in measured])
     value = mean + {"lower": -half, "upper": half}.get(check["bound"] or "", 0.0)
-    because = f"mean {_said(mean)} ± {_said(half)} over {len(values)} seeds, needs {_label(check)}it {_needs(check)}"
-    return _Finding(PASSED if _met(check["op"], value, check["value"]) else FAILED, because, value, runs[0])
+    than = check.get("than")
+    what, threshold = ("mean", check["value"]) if than is None else (f"mean above {than['name']}", than["plus"])
+    needs = _needs(check) if than is None else f"{check['op']} {_said(threshold)}"
+    because = f"{what} {_said(mean)} ± {_said(half)} over {seeds}, needs {_label(check)}it {needs}"
+    return _Finding(PASSED if _met(check["op"], value, threshold) else FAILED, because, value, runs[0])
 
 
-def _one_per_seed(runs: Sequence[Evidence]) -> list[Evidence]:
-    """The first successful run of each seed, so that repeating a lucky seed proves nothing."""
-    chosen: dict[int | None, Evidence] = {}
-    for run in runs:
-        if run.succeeded:
-            chosen.setdefault(run.seed, run)
-    return list(chosen.values())
-
-
-# Two-sided 95 % quantiles of Student's t for 1 … 30 degrees of freedom; beyond, the normal's is close enough.
-_T95 = (
-    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
-    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
-    *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
-)
-
-
-def mean_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and half width of its 95 % interval; one value has no interval (infinite)."""
-    n = len(values)
-    mean = sum(values) / n
-    if n < 2:
-        return mean, math.inf
-    spread = math.sqrt(sum((v - mean) ** 2 for v in values) / (n - 1))
-    quantile = _T95[n - 2] if n - 2 < len(_T95) else 1.96
-    return mean, quantile * spread / math.sqrt(n)
+def _number_of_seed(check: Check, run: Evidence, case: Case) -> _Finding:
+    """One seed's number for the mean, less its baseline; where there is none, which seed it is that spoils the mean."""
+    if unfit := _unfit(run):
+        return unfit
+    value = run.value(check["what"], check["name"], check["take"])
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        is_ = "was never measured" if value is None else f"is {_said(value)}"
+        return _Finding(FAILED, f"{check['name']} {is_} at seed {seed_of(run)}", None, run)
+    base = _baseline(check, run, case.of_seed(run.seed)) if "than" in check else 0.0
+    if isinstance(base, _Finding):
+        return replace(base, because=f"seed {seed_of(run)}: {base.because}")
+    if math.isinf(base):
+        return _Finding(
+            FAILED, f"its baseline {check['than']['name']} is {_said(base)} at seed {seed_of(run)}", None, run
+        )
+    return _Finding(PASSED, "", value - base, run)
