@@ -57,16 +57,13 @@ class ConsoleApp(App[int]):
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The palette: Textual's own, and every key of the screen one stands on."""
         yield from super().get_system_commands(screen)
-        name = self.screen_name()
+        name = screen_name(screen)
         for key in SCREENS.get(name, ()):
             action = key.action if "." in key.action else f"screen.{key.action}"
             yield SystemCommand(key.words, key.help or f"On {name}", lambda a=action: self.run_action_later(a))
 
     def run_action_later(self, action: str) -> None:
         self.call_later(self.run_action, action)
-
-    def screen_name(self) -> str:
-        return type(self.screen).__name__.removesuffix("Screen").lower()
 
     # The world
 
@@ -120,7 +117,7 @@ class ConsoleApp(App[int]):
     def action_help(self) -> None:
         from console.screens.help import HelpScreen
 
-        self.push_screen(HelpScreen(self.screen_name()))
+        self.push_screen(HelpScreen(screen_name(self.screen)))
 
     def open_run(self, run_id: str) -> None:
         from console.screens.run import RunScreen
@@ -222,6 +219,11 @@ class ConsoleApp(App[int]):
 
     def on_refused(self, message: Refused) -> None:
         self.say(message.words, "error")
+
+
+def screen_name(screen: Screen[Any]) -> str:
+    """Its name in the table of keys."""
+    return type(screen).__name__.removesuffix("Screen").lower()
 
 
 def _start(space: Workspace, phase: Phase, step: str | None, launch: Launch) -> Started:

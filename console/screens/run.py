@@ -109,6 +109,7 @@ class RunScreen(Screen[None]):
             if spec is not None and not self.checks:
                 self.checks = [c for gate in standing.phase.gates for c in gate.compiled(spec.preset)]
                 self.groups = {}
+                self.call_later(self.show_charts)
         self.follow_to_next(looked)
 
     def follow_to_next(self, looked: Looked) -> None:

@@ -263,3 +263,15 @@ async def test_where_one_was_is_remembered(folder: Path, root: Root) -> None:
         await driver.until(
             lambda: phases_screen(driver).rows("phase-list").chosen == "phase2-other", "the same phase again"
         )
+
+
+async def test_the_palette_knows_every_action_of_the_screen(folder: Path, root: Root) -> None:
+    async with driven(folder, root) as driver:
+        names = {command.title for command in driver.app.get_system_commands(driver.app.screen)}
+        assert {"Run step", "Run phase", "Preset", "Tick", "Override"} <= names
+        await driver.keys("colon")
+        await driver.until(lambda: "CommandPalette" in type(driver.app.screen).__name__, "the palette")
+        await driver.keys(*"preset")
+        await driver.sees("Show the phase at its next preset")
+        await driver.keys("enter")
+        await driver.sees("at smoke")
