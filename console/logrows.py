@@ -9,7 +9,9 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 from console import logsearch, logtime
 from console.logindex import BLOCK, Line, LogFile, LogIndex
@@ -20,6 +22,45 @@ MOST_FILTERED = 1_000_000
 """Lines that a filter keeps, the newest: eight megabytes of offsets."""
 LIVE_FILTER = 1024 * 1024
 """New bytes filtered per call of `grow`."""
+MOST_TALLIED = 100_000
+"""Matches of a search that are counted."""
+
+
+@dataclass
+class Tally:
+    """Where all lines that match a search begin, as far as they are known."""
+
+    query: Query
+    offsets: array[int]
+    stop: int
+    """The byte up to which lines were looked at."""
+    capped: bool = False
+    """There are more than are kept."""
+
+    def extend(self, file: LogFile, stop: int) -> None:
+        """Look at new lines, a megabyte at most; the rest with the next call."""
+        if self.capped or stop - self.stop > LIVE_FILTER:
+            self.capped = True
+            return
+        self.offsets.extend(logsearch.matching_lines(file, self.query, self.stop, stop))
+        self.stop = stop
+
+    def words(self, cursor: int | None) -> str:
+        """`3 of 41`, or how many there are where the cursor is not on a match."""
+        count = f"{len(self.offsets):,}{'+' if self.capped else ''}"
+        if cursor is not None:
+            at = bisect_left(self.offsets, cursor)
+            if at < len(self.offsets) and self.offsets[at] == cursor:
+                return f"{at + 1:,} of {count}"
+        return f"{count} lines"
+
+
+def tally(
+    file: LogFile, query: Query, stop: int, most: int = MOST_TALLIED, stopped: Callable[[], bool] = logsearch.never
+) -> Tally:
+    """All lines up to a byte that match; for a thread."""
+    found = array("Q", islice(logsearch.matching_lines(file, query, 0, stop, stopped), most + 1))
+    return Tally(query, found[:most], stop, capped=len(found) > most)
 
 
 class LogRows:
@@ -27,6 +68,7 @@ class LogRows:
         self.file = file
         self.index = LogIndex(file)
         self.filter: Query | None = None
+        self.tally: Tally | None = None
         self._kept = array("Q")
         """Where the lines that the filter keeps begin, in order."""
         self._filtered_to = 0
@@ -73,6 +115,8 @@ class LogRows:
     def grow(self) -> bool:
         """Take in what was appended; says whether there is more to take in."""
         more = self.index.grow()
+        if self.tally:
+            self.tally.extend(self.file, self.whole_stop)
         return self._extend_filter() or more
 
     # ------------------------------------------------------------ filter

@@ -21,7 +21,7 @@ from textual.worker import get_current_worker
 
 from console import logsearch, logtime
 from console.logindex import BLOCK, Change, Line, LogFile, count_newlines
-from console.logrows import MOST_FILTERED, LogRows, find_nearest
+from console.logrows import MOST_FILTERED, LogRows, Tally, find_nearest, tally
 from console.logsearch import Query, QueryError, parse_query
 from console.widgets.logpage import LogPage
 
@@ -78,6 +78,13 @@ class LogLines(LogPage, can_focus=True):
         generation: int
         offset: int | None
         around: bool
+
+    @dataclass
+    class Tallied(Message):
+        """From the tally thread."""
+
+        generation: int
+        tally: Tally
 
     @dataclass
     class Filtered(Message):
@@ -220,6 +227,12 @@ class LogLines(LogPage, can_focus=True):
     def search(self, text: str) -> None:
         """Look for text: from the cursor down, or from the end up while there is no cursor."""
         self.needle = self._parsed(text)
+        self.workers.cancel_group(self, "tally")
+        if self.rows:
+            self.rows.tally = None
+            if self.needle:
+                work = partial(self._count_matches, self.rows.file, self.needle, self.rows.whole_stop, self._generation)
+                self.run_worker(work, thread=True, group="tally", exclusive=True, exit_on_error=False)
         self.refresh()
         self._status_changed()
         if self.needle:
@@ -257,6 +270,18 @@ class LogLines(LogPage, can_focus=True):
         found = find(stopped=lambda: worker.is_cancelled)
         if not worker.is_cancelled:
             self.post_message(self.Found(generation, *(found or (None, False))))
+
+    def _count_matches(self, file: LogFile, needle: Query, stop: int, generation: int) -> None:
+        """On a thread: how many lines match, so that the status line can say which one this is."""
+        worker = get_current_worker()
+        found = tally(file, needle, stop, stopped=lambda: worker.is_cancelled)
+        if not worker.is_cancelled:
+            self.post_message(self.Tallied(generation, found))
+
+    def on_log_lines_tallied(self, message: Tallied) -> None:
+        if message.generation == self._generation and self.rows and self.needle is message.tally.query:
+            self.rows.tally = message.tally
+            self._status_changed()
 
     def on_log_lines_found(self, message: Found) -> None:
         if message.generation != self._generation:
@@ -355,8 +380,8 @@ class LogLines(LogPage, can_focus=True):
 
     def action_stop(self) -> None:
         if self.busy:
-            self.workers.cancel_group(self, "search")
-            self.workers.cancel_group(self, "filter")
+            for group in ("search", "tally", "filter"):
+                self.workers.cancel_group(self, group)
             self.busy = ""
             self._say("stopped")
         elif self.rows and self.rows.filter:
@@ -379,7 +404,8 @@ class LogLines(LogPage, can_focus=True):
         if self.rows and self.rows.filter:
             parts.append(f"& {self.rows.filter.text}")
         if self.needle:
-            parts.append(f"/ {self.needle.text}")
+            known = self.rows.tally if self.rows else None
+            parts.append(f"/ {self.needle.text} {known.words(self._cursor) if known else ''}".rstrip())
         if self.marks:
             parts.append(f"{len(self.marks)} marked")
         parts += [self._position(), "following" if self.following else "f follows"]

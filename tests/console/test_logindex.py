@@ -9,7 +9,7 @@ import pytest
 
 from console import logindex
 from console.logindex import BLOCK, Change, LogFile, LogIndex, count_newlines
-from console.logrows import LogRows, find_nearest
+from console.logrows import LogRows, find_nearest, tally
 from console.logsearch import QueryError, matching_lines, matching_lines_back, parse_query, required_literals
 from console.logtext import Sgr, last_state, plain, read_line, show, whole_characters
 from console.logtime import asked_time, find_line, line_step, line_time
@@ -334,6 +334,15 @@ def test_a_search_that_finds_nothing_below_goes_around_the_end(path: Path) -> No
 def test_a_search_within_a_filter_passes_over_lines_that_are_hidden(path: Path) -> None:
     path.write_bytes(b"a hit\nb hit\na no\nb no\n")
     assert find_nearest(LogFile(path), parse_query("hit"), parse_query("^b"), 0, 21, 1) == (6, False)
+
+
+def test_a_tally_says_which_match_this_is_and_when_there_are_too_many(path: Path) -> None:
+    path.write_bytes(b"hit\nno\nhit\nhit\n")
+    file = LogFile(path)
+    known = tally(file, parse_query("hit"), file.size)
+    assert known.words(7) == "2 of 3"
+    assert known.words(4) == known.words(None) == "3 lines"
+    assert tally(file, parse_query("hit"), file.size, most=2).words(0) == "1 of 2+"
 
 
 def test_a_filter_keeps_older_and_newer_lines_in_order(path: Path) -> None:

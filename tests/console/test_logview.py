@@ -226,6 +226,11 @@ async def test_search_goes_upwards_from_the_end_then_onwards_with_n_and_around(p
             await settle(pilot)
             found.append(app.view.lines.cursor_row)
         assert found == [200, 50, 200, 50]
+        assert "/ needle 1 of 2" in status(app)
+        with path.open("a") as out:
+            out.write("one more needle\n")
+        app.view.pump()
+        assert "/ needle 1 of 3" in status(app)
         assert "went around" in status(app)
 
 
