@@ -46,8 +46,8 @@ from console.raster import (
     usual_range,
     window,
 )
-from console.thresholds import Threshold
-from console.trace import Trace, View, nearest, whole_x
+from console.thresholds import verdict_words
+from console.trace import Trace, View, nearest, newest, whole_x
 
 BRAILLE_BLANK = 0x2800
 CHECKER = 0x2895
@@ -246,16 +246,13 @@ def _draw_gaps(canvas: Canvas, frame: Frame, traces: list[Trace], windows: list[
 # ---------------------------------------------------------------- gate lines and crosshair
 
 
-def _verdict(line: Threshold, traces: list[Trace]) -> bool | None:
-    asked = [trace for trace in traces if line.series in (None, trace.name) and len(trace.x)]
-    return line.met(float(trace.columns.raw.values.view[-1]) for trace in asked)
-
-
 def _draw_threshold_lines(canvas: Canvas, frame: Frame, y: Domain, view: View, traces: list[Trace]) -> None:
     for line in view.thresholds:
         row = _row_of(line.value, y, frame.rows)
         if 0 <= row < frame.rows:
-            canvas.put(frame.top + row, frame.left, GATE_LINE * frame.columns, _threshold_ink(_verdict(line, traces)))
+            canvas.put(
+                frame.top + row, frame.left, GATE_LINE * frame.columns, _threshold_ink(line.verdict(newest(traces)))
+            )
 
 
 def _threshold_ink(met: bool | None) -> int:
@@ -265,10 +262,10 @@ def _threshold_ink(met: bool | None) -> int:
 def _draw_threshold_labels(canvas: Canvas, frame: Frame, y: Domain, view: View, traces: list[Trace]) -> None:
     used: set[tuple[int, bool]] = set()
     for line in view.thresholds:
-        met = _verdict(line, traces)
+        met = line.verdict(newest(traces))
         row = _row_of(line.value, y, frame.rows)
         where = "▲ " if row < 0 else "▼ " if row >= frame.rows else ""
-        word = "· no data" if met is None else "✓ met" if met else "✗ not met"
+        word = verdict_words(met)
         text = f" {where}{line.label} {word} "
         if len(one_per_cell(text)) > frame.columns:
             text = f" {word} "

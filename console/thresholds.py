@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 COMPARE = {
@@ -36,3 +36,11 @@ class Threshold:
         if not known:
             return None
         return all(not math.isnan(value) and COMPARE[self.op](value, self.value) for value in known)
+
+    def verdict(self, newest: Mapping[str, float]) -> bool | None:
+        """The same from the newest value of each series on a chart."""
+        return self.met(value for name, value in newest.items() if self.series in (None, name))
+
+
+def verdict_words(met: bool | None) -> str:
+    return "· no data" if met is None else "✓ met" if met else "✗ not met"

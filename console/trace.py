@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +71,11 @@ def whole_x(traces: list[Trace]) -> Domain:
         return Domain(0, 1)
     low, high = min(trace.shown(0) for trace in held), max(trace.shown(-1) for trace in held)
     return axes.steady_x(0.0 if 0 <= low <= 0.2 * high else low, high)
+
+
+def newest(traces: Iterable[Trace]) -> dict[str, float]:
+    """The last value of each trace that has one."""
+    return {trace.name: float(trace.columns.raw.values.view[-1]) for trace in traces if len(trace.x)}
 
 
 def nearest(trace: Trace, x: float, slack: float) -> int | None:
