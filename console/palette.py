@@ -23,6 +23,33 @@ def assign(names: Iterable[str], taken: dict[str, int]) -> dict[str, int]:
     return chosen
 
 
+def readable(colour: str, ground: str, least: float = 3.0) -> str:
+    """The colour, moved towards white or black until it stands out from its ground."""
+    red, green, blue = _parts(colour)
+    end = 255 if _light(ground) < 0.18 else 0
+    for step in range(11):
+        part = step / 10
+        moved = "#" + "".join(f"{round(value + (end - value) * part):02x}" for value in (red, green, blue))
+        if contrast(moved, ground) >= least:
+            return moved
+    return moved
+
+
+def contrast(one: str, other: str) -> float:
+    """The ratio that accessibility guidelines speak of: 3 is enough for lines, 4.5 for text."""
+    darker, lighter = sorted((_light(one), _light(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _light(colour: str) -> float:
+    linear = [part / 255 / 12.92 if part <= 10 else ((part / 255 + 0.055) / 1.055) ** 2.4 for part in _parts(colour)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _parts(colour: str) -> tuple[int, int, int]:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
 def _free(wish: int, used: set[int]) -> int:
     for offset in range(len(MARKS)):
         if (wish + offset) % len(MARKS) not in used:

@@ -23,7 +23,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from console.axes import Domain
-from console.palette import MARKS, ON_DARK, ON_LIGHT, assign
+from console.palette import MARKS, ON_DARK, ON_LIGHT, assign, readable
 from console.series import Series
 from console.thresholds import Threshold
 
@@ -313,10 +313,10 @@ class Chart(Widget, can_focus=True):
         index, kind = divmod(ink - FIRST_TRACE, 4)
         name, series = list(self._series.items())[index]
         palette = ON_DARK if self.app.current_theme.dark else ON_LIGHT
-        colour = Color.parse(palette[self._colours[series.colour_name or name]])
+        _, ground = self.background_colors
+        colour = Color.parse(readable(palette[self._colours[series.colour_name or name]], ground.hex6))
         if kind == FAINT:
-            _, ground = self.background_colors
-            colour = colour.blend(ground, 0.55)
+            colour = colour.blend(ground, 0.5)
         bold = True if kind == MARK else None
         dim = True if kind == FAINT and self._plain else None
         return self.rich_style + Style(color=colour.rich_color, bold=bold, dim=dim)

@@ -410,6 +410,18 @@ async def test_runs_that_log_one_metric_differ_in_colour_and_a_run_keeps_its_own
     assert single._colours["run-2"] == assign(["run-2"], {})["run-2"]
 
 
+async def test_every_theme_draws_the_same_cells() -> None:
+    chart = make_chart()
+    app = ChartApp(chart)
+    async with app.run_test(size=(80, 20)) as pilot:
+        await pilot.pause()
+        shown = text(chart)
+        for theme in app.available_themes:
+            app.theme = theme
+            await pilot.pause()
+            assert text(chart) == shown, theme
+
+
 async def test_without_colour_curves_carry_marks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     chart = Chart("loss")

@@ -8,7 +8,7 @@ import pytest
 
 from console.axes import Domain
 from console.inks import FAINT, GAP, LINE, MARK, MET, UNMET, trace_ink
-from console.palette import MARKS, ON_DARK, ON_LIGHT, assign
+from console.palette import MARKS, ON_DARK, ON_LIGHT, assign, contrast, readable
 from console.plot import Picture, draw
 from console.series import Series
 from console.thresholds import Threshold
@@ -246,6 +246,14 @@ def test_colours_stand_out_from_their_ground(palette: tuple[str, ...], ground: s
     for colour in palette:
         light = float(weights @ linear(colour)) + 0.05
         assert max(light, base) / min(light, base) > 3
+        assert contrast(colour, ground) == pytest.approx(max(light, base) / min(light, base))
+        assert readable(colour, ground) == colour
+
+
+@pytest.mark.parametrize("ground", ["#3b4252", "#504945", "#44475a", "#fdf6e3", "#808080", "#000000", "#ffffff"])
+def test_colours_are_moved_until_they_stand_out_from_the_ground_of_any_theme(ground: str) -> None:
+    for colour in (*ON_DARK, *ON_LIGHT):
+        assert contrast(readable(colour, ground), ground) >= 3
 
 
 def test_marks_are_one_cell_wide_and_different() -> None:
