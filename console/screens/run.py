@@ -88,15 +88,28 @@ class RunScreen(Screen[None]):
         if groups == self.groups:
             return
         self.groups = groups
-        charts = []
-        for title, names in groups.items():
-            chart = Chart(title=title)
+        grid = self.query_one(ChartGrid)
+        known = {chart.title: chart for chart in grid.charts}
+        charts = [known.get(title) or Chart(title=title) for title in groups]  # a chart that stays keeps its zoom
+        if charts != list(grid.charts):
+            await grid.set_charts(charts)
+        for chart, names in zip(charts, groups.values(), strict=True):
             chart.set_series({n: self.view.series[n] for n in names})
             chart.set_thresholds(
                 [Threshold(g.value, g.label, g.op, g.series) for g in gate_lines_for(self.checks, names)]
             )
-            charts.append(chart)
-        await self.query_one(ChartGrid).set_charts(charts)
+
+    def on_chart_cursor_moved(self, message: Chart.CursorMoved) -> None:
+        """The log goes to the line of the crosshair's step, or of its time."""
+        if message.step is not None and not self.log_view.go_to_step(message.step) and message.unix_time is not None:
+            self.log_view.go_to_time(message.unix_time)
+
+    def on_log_view_line_selected(self, message: LogView.LineSelected) -> None:
+        """The crosshairs go to the step of the line."""
+        if message.step is not None:
+            for chart in self.query_one(ChartGrid).charts:
+                if chart.x_name == "step":
+                    chart.show_cursor(message.step)
 
     def show(self, looked: Looked) -> None:
         """Gates of the run's phase, as they tick; and the next run of the plan when this one is over."""

@@ -19,6 +19,7 @@ from console.screens.help import HelpScreen, help_text
 from console.screens.phases import PhasesScreen
 from console.screens.run import RunScreen
 from console.screens.runs import RunsScreen
+from console.widgets.grid import ChartGrid
 from console.workspace import Workspace
 from engine.protocol.layout import Root
 from tests.console.tiny import make_project
@@ -194,6 +195,22 @@ async def test_runs_are_listed_filtered_and_opened(folder: Path, root: Root) -> 
         await driver.sees("it is over already")
         await driver.keys("1")
         await driver.until(lambda: isinstance(driver.app.screen, PhasesScreen), "the phases")
+
+
+async def test_crosshair_and_log_line_lead_each_other(folder: Path, root: Root) -> None:
+    async with driven(folder, root) as driver:
+        await run_chosen_step(driver)
+        screen = driver.app.screen
+        assert isinstance(screen, RunScreen)
+        await driver.sees("train/loss")
+        await driver.keys("c", "home")
+        await driver.until(lambda: "step 1 " in screen.log_view.text_at_cursor, "the log at the crosshair's step")
+        await driver.keys("right")
+        await driver.until(lambda: "step 2 " in screen.log_view.text_at_cursor, "the log following the crosshair")
+        await driver.keys("escape", "b", "down")
+        await driver.until(
+            lambda: screen.query_one(ChartGrid).charts[0].cursor == 3, "the crosshair at the line's step"
+        )
 
 
 async def test_help_names_every_key_of_the_screen(folder: Path, root: Root) -> None:

@@ -40,7 +40,10 @@ MAKE = r"""
 echo making at level $1
 printf '{"id":1}\n{"id":2}\n' > "$FRACTAL_WORK/rows.jsonl"
 printf '{"kind":"fact","name":"made/level","value":%s}\n' "$1" >> "$FRACTAL_EVENTS"
-for i in 1 2 3; do printf '{"kind":"metric","step":%s,"values":{"train/loss":0.%s}}\n' $i $((9 - i)) >> "$FRACTAL_EVENTS"; done
+for i in 1 2 3; do
+  echo "step $i loss 0.$((9 - i))"
+  printf '{"kind":"metric","step":%s,"values":{"train/loss":0.%s}}\n' $i $((9 - i)) >> "$FRACTAL_EVENTS"
+done
 printf '{"kind":"progress","done":3,"total":3,"unit":"rows"}\n' >> "$FRACTAL_EVENTS"
 """
 
