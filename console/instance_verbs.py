@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from console.errors import UserError
-from console.model_verbs import Table
+from console.verbs.model_tables import Table
 from remote.account import open_account
 from remote.api_key import find_key
 from remote.caps import BadCap

@@ -17,7 +17,7 @@ import pytest
 from console.errors import UserError
 from console.instance_arguments import add_arguments
 from console.instance_verbs import ACTIONS, Desk, act, open_desk, settings_of
-from console.model_verbs import Table
+from console.verbs.model_tables import Table
 from remote import fake_lambda as faults
 from remote.api_key import ApiKey
 from remote.cloud_paths import CloudPaths

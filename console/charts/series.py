@@ -16,7 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from console.columns import Columns
+    from console.charts.columns import Columns
 
 
 class Series:
@@ -86,7 +86,7 @@ class Series:
 
     def columns(self) -> Columns:
         """Everything so far as numpy columns; moves the pending points over first."""
-        from console.columns import Columns
+        from console.charts.columns import Columns
 
         if self._columns is None:
             self._columns = Columns()

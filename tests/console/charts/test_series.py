@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from console.columns import Columns, Curve
-from console.series import Series
+from console.charts.columns import Columns, Curve
+from console.charts.series import Series
 
 
 def filled(values: list[float]) -> Series:
@@ -18,7 +18,7 @@ def filled(values: list[float]) -> Series:
 
 def test_appending_does_not_import_numpy() -> None:
     program = (
-        "import sys; from console.series import Series; s = Series('x'); s.append(0, 1.0); s.extend([1], [2.0], [3.0]);"
+        "import sys; from console.charts.series import Series; s = Series('x'); s.append(0, 1.0); s.extend([1], [2.0], [3.0]);"
         "assert s.count == 2; assert 'numpy' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from console import axes
-from console.axes import Domain
-from console.columns import Columns, Curve, Floats
-from console.thresholds import Threshold
+from console.charts import axes
+from console.charts.axes import Domain
+from console.charts.columns import Columns, Curve, Floats
+from console.charts.thresholds import Threshold
 
 SMOOTHED_FROM = 100
 """Points below which a series is shown as it is: each of a few evaluations is news, not noise."""

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from textual.app import App, ComposeResult
 
-from console.inks import FAINT, trace_ink
-from console.seeds import seed_band, t_quantile
-from console.series import Series
+from console.charts.inks import FAINT, trace_ink
+from console.charts.seeds import seed_band, t_quantile
+from console.charts.series import Series
 from console.widgets.chart import Chart
 
 

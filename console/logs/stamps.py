@@ -12,8 +12,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from typing import TypeAlias
 
-from console.logindex import LogFile
-from console.logtext import plain
+from console.logs.index import LogFile
+from console.logs.text import plain
 
 PROBE = 64 * 1024
 

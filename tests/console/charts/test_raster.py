@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from console.axes import Domain
-from console.columns import Curve
-from console.raster import braille, curve_dots, gap_columns, window
+from console.charts.axes import Domain
+from console.charts.columns import Curve
+from console.charts.raster import braille, curve_dots, gap_columns, window
 
 
 def slow_dots(xs: list[float], values: list[float], x: Domain, y: Domain, columns: int, rows: int) -> np.ndarray:

@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from console.axes import Domain, duration, number, reading, steady_x, steady_y, ticks, time_ticks
+from console.charts.axes import Domain, duration, number, reading, steady_x, steady_y, ticks, time_ticks
 
 
 def test_the_x_domain_moves_seldom_and_wastes_less_than_a_third() -> None:

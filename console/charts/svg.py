@@ -14,14 +14,14 @@ from zlib import crc32
 
 import numpy as np
 
-from console import axes
-from console.axes import Domain
-from console.columns import Curve, Floats
-from console.palette import ON_LIGHT, assign
-from console.raster import extremes, lowest_positive, window
-from console.series import Series
-from console.thresholds import Threshold, verdict_words
-from console.trace import Trace, newest, whole_x
+from console.charts import axes
+from console.charts.axes import Domain
+from console.charts.columns import Curve, Floats
+from console.charts.palette import ON_LIGHT, assign
+from console.charts.raster import extremes, lowest_positive, window
+from console.charts.series import Series
+from console.charts.thresholds import Threshold, verdict_words
+from console.charts.trace import Trace, newest, whole_x
 
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 34, 36
 """Pixels around the plot."""

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
-from console import logsearch, logtime
-from console.logindex import BLOCK, Line, LogFile, LogIndex
-from console.logsearch import Query
-from console.logtext import Shown, read_line, show, whole_characters
+from console.logs import search as logsearch
+from console.logs import stamps as logtime
+from console.logs.index import BLOCK, Line, LogFile, LogIndex
+from console.logs.search import Query
+from console.logs.text import Shown, read_line, show, whole_characters
 
 MOST_FILTERED = 1_000_000
 """Lines that a filter keeps, the newest: eight megabytes of offsets."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from console import axes
-from console.axes import Domain
-from console.canvas import Canvas, one_per_cell
-from console.inks import BLANK, FAINT, GAP, LABEL, MARK, NAME, TITLE, VALUE, trace_ink
-from console.trace import Trace, View, nearest
+from console.charts import axes
+from console.charts.axes import Domain
+from console.charts.canvas import Canvas, one_per_cell
+from console.charts.inks import BLANK, FAINT, GAP, LABEL, MARK, NAME, TITLE, VALUE, trace_ink
+from console.charts.trace import Trace, View, nearest
 
 STEADY_VALUE = 6
 """Cells that a value takes at least: most readings have four digits and a point."""

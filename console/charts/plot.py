@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from console import axes
-from console.axes import Domain
-from console.canvas import Canvas, one_per_cell
-from console.columns import Curve, Floats
-from console.inks import (
+from console.charts import axes
+from console.charts.axes import Domain
+from console.charts.canvas import Canvas, one_per_cell
+from console.charts.columns import Curve, Floats
+from console.charts.inks import (
     AXIS,
     BLANK,
     CURSOR,
@@ -32,8 +32,8 @@ from console.inks import (
     UNMET,
     trace_ink,
 )
-from console.legend import entries_of, put_header
-from console.raster import (
+from console.charts.legend import entries_of, put_header
+from console.charts.raster import (
     Dots,
     Window,
     band_dots,
@@ -46,8 +46,8 @@ from console.raster import (
     usual_range,
     window,
 )
-from console.thresholds import verdict_words
-from console.trace import Trace, View, nearest, newest, whole_x
+from console.charts.thresholds import verdict_words
+from console.charts.trace import Trace, View, nearest, newest, whole_x
 
 BRAILLE_BLANK = 0x2800
 CHECKER = 0x2895

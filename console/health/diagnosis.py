@@ -1,4 +1,4 @@
-"""What `fractal-console doctor` concludes from what `console.machine` saw. Pure: facts in, findings out.
+"""What `fractal-console doctor` concludes from what `console.health.machine` saw. Pure: facts in, findings out.
 
 A finding is one line: what was looked at, what was found, and the command that mends it where something is missing.
 Only a finding that is `required` and broken makes the exit code 1; everything else is a choice.

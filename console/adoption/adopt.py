@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
+from console.adoption.logscan import Metric, Scan
 from console.errors import UserError
-from console.logscan import Metric, Scan
 from console.words import number
 from engine.config.load import nearest
 from engine.protocol.checks import CheckError, compile_check, steps_of

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from console.logindex import Line, LogFile
+from console.logs.index import Line, LogFile
 
 SHOWN = 32 * 1024
 """Bytes of one line that are ever looked at to show it."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from console.axes import Domain
-from console.columns import Curve, Floats, Ints
+from console.charts.axes import Domain
+from console.charts.columns import Curve, Floats, Ints
 
 Dots = NDArray[np.bool_]
 

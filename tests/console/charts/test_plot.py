@@ -6,13 +6,13 @@ import random
 import numpy as np
 import pytest
 
-from console.axes import Domain
-from console.inks import FAINT, GAP, LINE, MARK, MET, UNMET, trace_ink
-from console.palette import MARKS, ON_DARK, ON_LIGHT, assign, contrast, readable
-from console.plot import Picture, draw
-from console.series import Series
-from console.thresholds import Threshold
-from console.trace import Trace, View, next_point, whole_x
+from console.charts.axes import Domain
+from console.charts.inks import FAINT, GAP, LINE, MARK, MET, UNMET, trace_ink
+from console.charts.palette import MARKS, ON_DARK, ON_LIGHT, assign, contrast, readable
+from console.charts.plot import Picture, draw
+from console.charts.series import Series
+from console.charts.thresholds import Threshold
+from console.charts.trace import Trace, View, next_point, whole_x
 
 
 def trace(name: str, values: list[float], steps: list[float] | None = None, mark: str = "●") -> Trace:

@@ -20,8 +20,8 @@ from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
-from console.diagnosis import Isolation, Seen, Terminal
 from console.errors import UserError
+from console.health.diagnosis import Isolation, Seen, Terminal
 from console.project import Project, find_project
 from engine.protocol.layout import default_root
 

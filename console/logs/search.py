@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from console.logindex import LogFile
-from console.logtext import plain
+from console.logs.index import LogFile
+from console.logs.text import plain
 
 CHUNK = 1024 * 1024
 LONGEST = 64 * 1024

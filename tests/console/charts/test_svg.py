@@ -5,9 +5,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from console.chart_svg import chart_svg
-from console.series import Series
-from console.thresholds import Threshold
+from console.charts.series import Series
+from console.charts.svg import chart_svg
+from console.charts.thresholds import Threshold
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -2,7 +2,7 @@
 
 Guarantees: the minimum and maximum of any set of ranges is exact and costs a few reads per range and level, whatever
 the number of points, through a pyramid whose blocks are computed once. Does NOT draw and does NOT check its input;
-`console.series` does.
+`console.charts.series` does.
 """
 
 from __future__ import annotations

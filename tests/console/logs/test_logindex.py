@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from console import logindex
-from console.logindex import BLOCK, Change, LogFile, LogIndex, count_newlines
-from console.logrows import LogRows, find_nearest, tally
-from console.logsearch import QueryError, matching_lines, matching_lines_back, parse_query, required_literals
-from console.logtext import Sgr, last_state, plain, read_line, show, whole_characters
-from console.logtime import asked_time, find_line, line_step, line_time
+from console.logs import index as logindex
+from console.logs.index import BLOCK, Change, LogFile, LogIndex, count_newlines
+from console.logs.rows import LogRows, find_nearest, tally
+from console.logs.search import QueryError, matching_lines, matching_lines_back, parse_query, required_literals
+from console.logs.stamps import asked_time, find_line, line_step, line_time
+from console.logs.text import Sgr, last_state, plain, read_line, show, whole_characters
 
 
 @pytest.fixture
@@ -290,7 +290,7 @@ PATTERNS = [
 def test_search_finds_the_lines_that_a_plain_loop_finds(
     path: Path, pattern: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("console.logsearch.CHUNK", 500)
+    monkeypatch.setattr("console.logs.search.CHUNK", 500)
     rng = random.Random(pattern)
     lines = [" ".join(rng.choices(WORDS, k=rng.randrange(4))) for _ in range(800)]
     path.write_text("\n".join(lines) + "\n")
