@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from remote.backoff import pause_s
@@ -37,6 +38,12 @@ class Follower(Protocol):
         """One piece (see `engine.supervisor.watch`)."""
 
 
+# A follower that could not take a piece (a full disk here) is tried again after this long.
+_RETRY_S = 2.0
+# A session that lived shorter does not count as a way that works: the pauses go on growing.
+_PROVEN_S = 10.0
+
+
 @dataclass
 class _Followed:
     run_id: str
@@ -44,6 +51,17 @@ class _Followed:
     only: tuple[str, ...]
     session: Session | None = None
     number: int = 0
+    not_before: float = 0.0
+
+    def take(self, session: Session, head: dict[str, Any], payload: bytes) -> None:
+        """Hand a piece on; one that can't be taken ends this watch alone, and it begins anew where the follower stands."""
+        if self.session is not session:
+            return
+        try:
+            self.follower.take(head, payload)
+        except OSError:
+            self.session, self.not_before = None, time.monotonic() + _RETRY_S
+            session.unwatch(self.number)
 
 
 class HelperLink:
@@ -158,20 +176,20 @@ class HelperLink:
             session = self.session()
             for followed in list(self._followed.values()):
                 with self._lock:
-                    if followed.session is session:
+                    if followed.session is session or time.monotonic() < followed.not_before:
                         continue
                     followed.session = session
-                followed.number = session.watch(
-                    followed.run_id, followed.follower.offsets(), followed.follower.take, followed.only
-                )
+                take = partial(followed.take, session)
+                followed.number = session.watch(followed.run_id, followed.follower.offsets(), take, followed.only)
 
     def _keep(self) -> None:
         """Be connected while anything is followed."""
-        attempt = 0
+        attempt, since = 0, time.monotonic()
         while not self._closed.is_set():
             session = self._session
             if session is not None and session.alive:
-                attempt = 0
+                attempt = 0 if time.monotonic() - since > _PROVEN_S else attempt
+                self._begin_watches()
                 session.gone.wait(1.0)
                 continue
             if not self._followed:
@@ -179,7 +197,7 @@ class HelperLink:
                 continue
             if attempt and self._closed.wait(pause_s(attempt, self._luck())):
                 return
-            attempt += 1
+            attempt, since = attempt + 1, time.monotonic()
             self._begin_watches()
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from engine.protocol.plan import Plan
 from engine.protocol.spec import RunSpec
 from engine.protocol.status import Status
 from engine.supervisor.ops import Chunk
-from remote.helper_link import HelperLink
+from remote.helper_link import Follower, HelperLink
 from remote.helper_session import Start
 from remote.ssh_config import Target, resolve
 from remote.ssh_connect import Connection, Person, Trust, connect
@@ -108,6 +108,13 @@ class SshHost:
 
     def stop_plan(self, plan_id: str, by: str, why: str = "") -> None:
         self.link.ask("stop-plan", plan=plan_id, by=by, why=why)
+
+    def follow(self, run_id: str, follower: Follower) -> int:
+        """Tell the follower (a `remote.mirror.Mirror`) everything of a run, across losses, until `unfollow`."""
+        return self.link.follow(run_id, follower)
+
+    def unfollow(self, number: int) -> None:
+        self.link.unfollow(number)
 
     def queue(self) -> list[dict[str, Any]]:
         return list(self.link.ask("queue").head["queue"])

@@ -41,7 +41,7 @@ class Inotify:
 
     def heard(self) -> set[int]:
         """The folders in which something was written; -1 stands for "events were lost, look everywhere"."""
-        found = set()
+        found: set[int] = set()
         while True:
             try:
                 data = os.read(self.fd, 64 << 10)

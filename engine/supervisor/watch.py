@@ -24,6 +24,8 @@ _LAST = "result.json"
 
 # The state can change without a write: a supervisor that was killed leaves its files as they are.
 _OBSERVE_S = 1.0
+# And a state that has not changed is told again, so that a copy knows how fresh it is.
+_AGAIN_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class RunWatch:
     _marks: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     _status: dict[str, Any] | None = None
     _observe_at: float = 0.0
+    _again_at: float = 0.0
     gone: bool = False
     hungry: bool = False
     """The last look left bytes behind."""
@@ -121,8 +124,8 @@ class RunWatch:
     def _observed(self, now: float) -> Iterator[Piece]:
         self._observe_at = now + _OBSERVE_S
         status = observe(self.paths).to_json()
-        if status != self._status:
-            self._status = status
+        if status != self._status or now >= self._again_at:
+            self._status, self._again_at = status, now + _AGAIN_S
             yield Piece({"status": status})
 
     def _behind(self) -> bool:
