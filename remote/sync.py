@@ -103,15 +103,14 @@ class Sync:
             if answer["missing"] is None:
                 difference, sent = plan(tree, None), []
             else:
-                sent = list(answer["missing"])
+                sent = [*sent, *answer["missing"]]
             answer = self._ask(tree, difference, sent)
         raise HostError(
             "the host's snapshots change faster than they can be sent to; is its disk full or being cleaned?"
         )
 
     def _ask(self, tree: Tree, difference: Difference, sent: list[str], look: bool = False) -> dict[str, Any]:
-        by_path = {f.path: f for f in difference.changed} if len(sent) <= len(difference.changed) else {}
-        by_path = by_path if all(path in by_path for path in sent) else {f.path: f for f in tree.files}
+        by_path = {f.path: f for f in tree.files} if sent else {}
         files = [by_path[path] for path in sent]
         packed = self._pays_to_pack(tree.folder, files)
         args: dict[str, Any] = {
