@@ -114,7 +114,7 @@ class Session:
         try:
             self.hello = self._begin(start)
         except BaseException:
-            self._channel.close()
+            self._close_channel()
             raise
         self._reader = threading.Thread(target=self._read, daemon=True, name=f"read {self._alias}")
         self._pinger = threading.Thread(target=self._ping, daemon=True, name=f"ping {self._alias}")
@@ -295,7 +295,12 @@ class Session:
         self.gone.set()
         for pending in waiting:
             pending.done.set()
-        self._channel.close()
+        self._close_channel()
+
+    def _close_channel(self) -> None:
+        """The transport may be gone in the very moment; Paramiko says so with an EOFError."""
+        with contextlib.suppress(SSHException, EOFError, OSError):
+            self._channel.close()
 
     def _end_error(self) -> HostError:
         return self._ended or ConnectionLost(f"{self._alias}: the connection was lost")

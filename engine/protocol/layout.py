@@ -161,6 +161,10 @@ class RunPaths:
         return self.folder / "observed.json"
 
     @property
+    def pulled(self) -> Path:  # only in a mirror: the pull, which artifacts are here with their hash verified
+        return self.folder / "pulled.json"
+
+    @property
     def reserve(self) -> Path:  # a little space to free on a full disk, so that the last state can be written
         return self.folder / ".reserve"
 

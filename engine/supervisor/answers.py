@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.protocol.durable import read_json
+from engine.protocol.files import files_below
 from engine.protocol.frames import PIECE
 from engine.protocol.identity import boot_id
 from engine.protocol.layout import Root, safe_id
@@ -56,6 +57,7 @@ class Answers:
             "checkpoint": self._checkpoint,
             "stop-plan": self._stop_plan,
             "stat": _stat,
+            "list": _list,
             "echo": lambda a: ({}, b""),
         }
         """Answered at once, in the order they came."""
@@ -154,6 +156,12 @@ def _stat(args: Args) -> Answer:
     said = {"present": True, "path": path, "size": about.st_size, "mtime_ns": about.st_mtime_ns, "ino": about.st_ino,
             "folder": os.path.isdir(path), "now_ns": time.time_ns()}  # fmt: skip
     return said, b""
+
+
+def _list(args: Args) -> Answer:
+    """Every file of a folder, or the one file, with its size."""
+    top = Path(os.path.expanduser(args["path"]))
+    return {"files": [[str(f.relative_to(top)) if f != top else "", f.stat().st_size] for f in files_below(top)]}, b""
 
 
 def _range(args: Args, stream: Stream, incoming: Iterator[bytes]) -> Answer:

@@ -238,21 +238,21 @@ def _payloads(incoming: queue.Queue[bytes | None]) -> Iterator[bytes]:
         yield data
 
 
-def _mind(server: Server) -> None:
+def _mind(server: Server, alone_s: float) -> None:
     """End the process when its console is gone without a word; nothing here may block."""
     while True:
-        time.sleep(1.0)
-        if time.monotonic() - server.heard_at > ALONE_S:
+        time.sleep(alone_s / 10)
+        if time.monotonic() - server.heard_at > alone_s:
             os._exit(0)
 
 
-def main(root: str, code: str, cwd: str = "") -> int:
+def main(root: str, code: str, cwd: str = "", alone_s: float | None = None) -> int:
     """Serve on stdin and stdout until the console is gone."""
     if cwd:
         with contextlib.suppress(OSError):
             os.chdir(os.path.expanduser(cwd))
     server = Server(Root(Path(root)), Path(code))
-    threading.Thread(target=_mind, args=(server,), daemon=True).start()
+    threading.Thread(target=_mind, args=(server, alone_s or ALONE_S), daemon=True).start()
     try:
         server.serve()
     except (OSError, BadFrame):

@@ -19,35 +19,13 @@ from tests.live import Specs, log_of
 from tests.polling import until
 from tests.remote.box import Box
 from tests.remote.delay import Proxy
-from tests.remote.sshd import Sshd, make_key, needs_sshd
 
 
-@pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    folder = tmp_path_factory.mktemp("box")
-    key = make_key(folder / "key")
-    with Sshd(folder / "sshd", [key]) as server:
-        yield Box(server, key, folder)
-
-
-@pytest.fixture
-def host(root: Root, box: Box) -> Iterator[SshHost]:
-    host = box.host(root.path)
-    yield host
-    host.close()
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Root:
-    return Root(tmp_path / "here")
-
-
-@needs_sshd
-def test_a_mirror_holds_the_same_files_as_the_run(host: SshHost, root: Root, here: Root, specs: Specs) -> None:
+def test_a_mirror_holds_the_same_files_as_the_run(ssh_host: SshHost, root: Root, here: Root, specs: Specs) -> None:
     spec = specs.sh("echo hello; exit 3")
-    host.launch(spec)
-    with Mirror(here.run(spec.run_id), host.name) as mirror:
-        host.follow(spec.run_id, mirror)
+    ssh_host.launch(spec)
+    with Mirror(here.run(spec.run_id), ssh_host.name) as mirror:
+        ssh_host.follow(spec.run_id, mirror)
         assert mirror.complete.wait(20)
         there = root.run(spec.run_id).folder
         copied = {p.name for p in mirror.paths.folder.iterdir() if not p.name.startswith(".")} - {"observed.json"}
@@ -57,20 +35,18 @@ def test_a_mirror_holds_the_same_files_as_the_run(host: SshHost, root: Root, her
         assert (observe(mirror.paths).state, observe(mirror.paths).code) == ("failed", 3)
 
 
-@needs_sshd
-def test_a_running_run_is_running_in_its_mirror(host: SshHost, here: Root, specs: Specs) -> None:
+def test_a_running_run_is_running_in_its_mirror(ssh_host: SshHost, here: Root, specs: Specs) -> None:
     spec = specs.sh("echo on; exec sleep 60")
-    host.launch(spec)
-    with Mirror(here.run(spec.run_id), host.name) as mirror:
-        host.follow(spec.run_id, mirror)
+    ssh_host.launch(spec)
+    with Mirror(here.run(spec.run_id), ssh_host.name) as mirror:
+        ssh_host.follow(spec.run_id, mirror)
         until(lambda: mirror.status is not None and mirror.status.state == "running", "the state")
         assert observe(mirror.paths).state == "running"
-        host.stop(spec.run_id, "tester", grace_s=0)
+        ssh_host.stop(spec.run_id, "tester", grace_s=0)
         assert mirror.complete.wait(20)
         assert observe(mirror.paths).state == "stopped"
 
 
-@needs_sshd
 def test_two_consoles_get_every_byte_once_while_their_connections_are_cut(
     root: Root, box: Box, here: Root, tmp_path: Path, specs: Specs
 ) -> None:
@@ -108,20 +84,19 @@ def test_two_consoles_get_every_byte_once_while_their_connections_are_cut(
         assert hosts[0].link.losses + hosts[1].link.losses >= 5
 
 
-@needs_sshd
 def test_a_run_folder_deleted_under_a_tail_is_said_and_the_copy_stays(
-    host: SshHost, root: Root, here: Root, specs: Specs
+    ssh_host: SshHost, root: Root, here: Root, specs: Specs
 ) -> None:
     spec = specs.sh("echo kept")
-    host.launch(spec)
-    with Mirror(here.run(spec.run_id), host.name) as mirror:
-        number = host.follow(spec.run_id, mirror)
+    ssh_host.launch(spec)
+    with Mirror(here.run(spec.run_id), ssh_host.name) as mirror:
+        number = ssh_host.follow(spec.run_id, mirror)
         assert mirror.complete.wait(20)
         root.run(spec.run_id).folder.rename(root.path / "moved")
         until(lambda: mirror.notes, "a word about it")
         assert "is gone" in mirror.notes[0]
         assert log_of(mirror.paths) == b"kept\n"
-        host.unfollow(number)
+        ssh_host.unfollow(number)
 
 
 @pytest.fixture

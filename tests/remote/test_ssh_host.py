@@ -11,24 +11,11 @@ from remote.ssh_host import SshHost
 from tests.contracts.host import HostContract
 from tests.remote.box import Box
 from tests.remote.delay import Proxy
-from tests.remote.sshd import Sshd, make_key, needs_sshd
-
-pytestmark = needs_sshd
-
-
-@pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    folder = tmp_path_factory.mktemp("box")
-    key = make_key(folder / "key")
-    with Sshd(folder / "sshd", [key]) as server:
-        yield Box(server, key, folder)
 
 
 @pytest.fixture
-def host(root: Root, box: Box) -> Iterator[SshHost]:
-    host = box.host(root.path)
-    yield host
-    host.close()
+def host(ssh_host: SshHost) -> SshHost:
+    return ssh_host
 
 
 class TestSshHost(HostContract):
