@@ -65,7 +65,7 @@ def train(body: Any, sides: Sides, cfg: CriticConfig, work: Path, seed: int, sto
     optimizer = torch.optim.AdamW(learning, lr=cfg.lr, betas=(0.9, 0.98), weight_decay=cfg.weight_decay)
     problems = encode_all(sides.train, body.encode)
     history: list[Epoch] = []
-    strange, step, start_cpu = 0, 0, time.process_time()
+    strange, step, spent_before, start_cpu = 0, 0, 0.0, time.process_time()
 
     # ---- resume ----
     first, inside = 1, None
@@ -76,8 +76,11 @@ def train(body: Any, sides: Sides, cfg: CriticConfig, work: Path, seed: int, sto
         optimizer.load_state_dict(state["optimizer"])
         history = [_epoch_from(e) for e in state["history"]]
         strange, step, first = state["strange_losses"], state["step"], len(history) + 1
-        inside = state["inside"]
+        inside, spent_before = state["inside"], state["cpu_s"]
         print(f"going on from {resumed.name}")
+
+    def spent() -> float:
+        return spent_before + time.process_time() - start_cpu
 
     for epoch in range(first, cfg.epochs + 1):
         # ---- one epoch ----
@@ -93,7 +96,7 @@ def train(body: Any, sides: Sides, cfg: CriticConfig, work: Path, seed: int, sto
             if stopped():
                 place = {"batches": at, "total": total, "rng": torch.get_rng_state()}
                 kept = checkpoint.save_interrupted(
-                    work, _state(body, optimizer, history, strange, step, place), _about(body, epoch)
+                    work, _state(body, optimizer, history, strange, step, spent(), place), _about(body, epoch)
                 )
                 raise Interrupted(f"stopped in epoch {epoch} as asked; {kept} holds it, start again to go on")
             for group in optimizer.param_groups:
@@ -127,11 +130,11 @@ def train(body: Any, sides: Sides, cfg: CriticConfig, work: Path, seed: int, sto
             f"epoch {epoch}: loss {reached.loss:.4f}, AUC within problems {reached.auc.value:.3f} "
             f"[{reached.auc.low:.3f}, {reached.auc.high:.3f}], accuracy {reached.accuracy:.3f}, gain {100 * reached.gain:+.1f}"
         )
-        state = _state(body, optimizer, history, strange, step, None)
+        state = _state(body, optimizer, history, strange, step, spent(), None)
         place = checkpoint.save(work, epoch, state, {**_about(body, epoch), "val_auc": reached.auc.value})
         runlog.checkpoint(place, step=step)
 
-    done = Trained(history, Path(), strange, time.process_time() - start_cpu)
+    done = Trained(history, Path(), strange, spent())
     done.best = checkpoint.folder_of(work, done.best_epoch.epoch)
     return done
 
@@ -140,7 +143,9 @@ class Interrupted(Exception):
     """Training was asked to stop and has kept its place."""
 
 
-def _state(body: Any, optimizer: Any, history: list[Epoch], strange: int, step: int, inside: Any) -> dict[str, Any]:
+def _state(
+    body: Any, optimizer: Any, history: list[Epoch], strange: int, step: int, cpu_s: float, inside: Any
+) -> dict[str, Any]:
     """All that going on needs. `inside`: the place in an unfinished epoch."""
     return {
         "body": _learned(body),
@@ -148,6 +153,7 @@ def _state(body: Any, optimizer: Any, history: list[Epoch], strange: int, step: 
         "history": [_epoch_to(e) for e in history],
         "strange_losses": strange,
         "step": step,
+        "cpu_s": cpu_s,
         "inside": inside,
     }
 
