@@ -95,6 +95,8 @@ class Critic(_Part):
     calibration: float = Field(default=0.5, ge=0)
     """Weight of BCE beside a ranking loss: what makes an energy readable as a probability."""
     margin: float = Field(default=1.0, gt=0)
+    locate: float = Field(default=0.0, ge=0)
+    """Weight of each position's own verdict, from the difference to the nearest passing program (`small` only)."""
     epochs: int = Field(default=6, ge=1)
     token_budget: int = Field(default=4096, ge=64)
     """Tokens of one batch, padding included."""

@@ -48,15 +48,25 @@ def _execute(
 ) -> list[dict[str, Any]]:
     labeled: list[dict[str, Any]] = []
     waiting: list[dict[str, Any]] = []
-    by_key = {row["key"]: row for row in rows}
+    equal = equal_programs(rows)
     hide = 0 if cfg.generate.judge_visible else cfg.generate.visible_tests
     with open_sandbox(cfg.sandbox) as sandbox:
-        for verdict in sandbox.judge(sample_of(row, problems, hide) for row in rows):
-            waiting.append(labeled_row(by_key[verdict.key], verdict, problems))
+        for verdict in sandbox.judge(sample_of(group[0], problems, hide) for group in equal.values()):
+            waiting += [labeled_row(row, verdict, problems) for row in equal[verdict.key]]
             if len(waiting) >= _DURABLE_EVERY:
                 labeled, waiting = _keep(file, labeled, waiting, done, total)
     labeled, _ = _keep(file, labeled, waiting, done, total)
     return labeled
+
+
+def equal_programs(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Rows of one problem with the very same program, under the key of the first: it is run once, for all of them."""
+    first: dict[tuple[str, str], str] = {}
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        key = first.setdefault((row["task_id"], row["code"]), row["key"])
+        groups.setdefault(key, []).append(row)
+    return groups
 
 
 def _keep(

@@ -6,11 +6,12 @@ A ranking loss compares programs of one problem, so a batch is made of groups. P
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from engine.verify.critic.differences import differing
 from engine.verify.critic.items import Item, by_problem
 from engine.verify.critic.tokens import PAD
 
@@ -22,6 +23,8 @@ class Encoded:
     ids: list[int]
     failed: bool
     task: int
+    differs: list[int] | None = None
+    """Positions that tell a failing program from the nearest passing one; None where there is none to compare with."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Batch:
     length_B: Tensor
     failed_B: Tensor
     group_B: Tensor
+    differs_BT: Tensor
+    """1 where a failing program differs from the nearest passing one, 0 where it doesn't, -1 where nothing is known."""
 
     @property
     def tokens(self) -> int:
@@ -41,9 +46,15 @@ class Batch:
 def encode_all(items: list[Item], encode) -> list[list[Encoded]]:  # type: ignore[no-untyped-def]
     """Items by problem."""
     return [
-        [Encoded(encode(i.text, i.code), i.failed, task) for i in group]
+        with_differences([Encoded(encode(i.text, i.code), i.failed, task) for i in group])
         for task, (_, group) in enumerate(sorted(by_problem(items).items()))
     ]
+
+
+def with_differences(group: list[Encoded]) -> list[Encoded]:
+    """Where each failing program of a problem parts from the nearest passing one; passing ones part nowhere."""
+    good = [item.ids for item in group if not item.failed]
+    return [replace(i, differs=(differing(i.ids, good) if i.failed else [])) for i in group] if good else group
 
 
 def epoch_batches(
@@ -85,11 +96,16 @@ def _fitting(members: list[Encoded], token_budget: int) -> list[list[Encoded]]:
 
 def collate(items: list[Encoded], device: str = "cpu") -> Batch:
     ids_BT = torch.full((len(items), longest(items)), PAD, dtype=torch.long)
+    differs_BT = torch.full((len(items), longest(items)), -1.0)
     for at, item in enumerate(items):
         ids_BT[at, : len(item.ids)] = torch.tensor(item.ids)
+        if item.differs is not None:
+            differs_BT[at, : len(item.ids)] = 0.0
+            differs_BT[at, item.differs] = 1.0
     return Batch(
         ids_BT.to(device),
         torch.tensor([len(i.ids) for i in items], device=device),
         torch.tensor([float(i.failed) for i in items], device=device),
         torch.tensor([i.task for i in items], device=device),
+        differs_BT.to(device),
     )

@@ -21,6 +21,8 @@ class Body(Protocol):
 
     def forward(self, ids_BT: Tensor, length_B: Tensor) -> Tensor: ...
 
+    def look(self, ids_BT: Tensor, length_B: Tensor) -> tuple[Tensor, Tensor | None]: ...
+
     def encode(self, text: str, code: str) -> list[int]: ...
 
     def identity(self) -> dict[str, Any]:
@@ -43,8 +45,15 @@ class SmallBody(nn.Module):
         self.norm = nn.RMSNorm(cfg.dim)
         self.drop = nn.Dropout(cfg.dropout)
         self.energy = nn.Sequential(nn.Linear(3 * cfg.dim, cfg.dim), nn.GELU(), nn.Linear(cfg.dim, 1))
+        self.fault = nn.Linear(cfg.dim, 1)
+        nn.init.constant_(self.fault.bias, -3.0)  # faults are rare
+        self.fault_weight = nn.Parameter(torch.ones(()))
 
     def forward(self, ids_BT: Tensor, length_B: Tensor) -> Tensor:
+        return self.look(ids_BT, length_B)[0]
+
+    def look(self, ids_BT: Tensor, length_B: Tensor) -> tuple[Tensor, Tensor]:
+        """The logit of failing, and that of a fault at each position; the second feeds the first."""
         T = ids_BT.size(1)
         real_BT = torch.arange(T, device=ids_BT.device)[None, :] < length_B[:, None]
         hidden_BTD = self.drop(self.embed(ids_BT))
@@ -55,8 +64,10 @@ class SmallBody(nn.Module):
         mask_BT1 = real_BT[..., None]
         mean_BD = (hidden_BTD * mask_BT1).sum(1) / length_B[:, None]
         most_BD = hidden_BTD.masked_fill(~mask_BT1, -1e4).amax(1)
-        logit: Tensor = self.energy(torch.cat([hidden_BTD[:, 0], mean_BD, most_BD], dim=-1))
-        return logit[:, 0].float()
+        fault_BT = self.fault(hidden_BTD)[..., 0].float()
+        worst_B = fault_BT.masked_fill(~real_BT, -1e4).logsumexp(1)
+        logit_B1 = self.energy(torch.cat([hidden_BTD[:, 0], mean_BD, most_BD], dim=-1))
+        return logit_B1[:, 0].float() + self.fault_weight * worst_B, fault_BT
 
     def encode(self, text: str, code: str) -> list[int]:
         return encode(text, code, self._number, self.cfg.max_length)
@@ -88,6 +99,10 @@ class PretrainedBody(nn.Module):
         self.model = peft.get_peft_model(
             self.model, peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
         )
+
+    def look(self, ids_BT: Tensor, length_B: Tensor) -> tuple[Tensor, None]:
+        """No positions of its own: the head reads the last one."""
+        return self.forward(ids_BT, length_B), None
 
     def forward(self, ids_BT: Tensor, length_B: Tensor) -> Tensor:
         real_BT = (torch.arange(ids_BT.size(1), device=ids_BT.device)[None, :] < length_B[:, None]).long()

@@ -22,8 +22,8 @@ from engine.config.verify import Critic as CriticConfig
 from engine.verify.critic import checkpoint
 from engine.verify.critic.batches import collate, encode_all, epoch_batches
 from engine.verify.critic.items import Item, Sides
-from engine.verify.critic.losses import loss_of
-from engine.verify.critic.measure import Interval, accuracy, auc_within_problems
+from engine.verify.critic.losses import fault_loss, loss_of
+from engine.verify.critic.measure import Interval, accuracy, auc_within_problems, gain_of_pick
 from engine.verify.critic.score import energies
 
 _WARM_UP = 0.05
@@ -39,6 +39,8 @@ class Epoch:
     accuracy: float
     energy_pass: float
     energy_fail: float
+    gain: float = float("nan")
+    """Points of the critic's pick over a random one, on the validation problems."""
 
 
 @dataclass
@@ -63,7 +65,7 @@ def train(body: Any, sides: Sides, cfg: CriticConfig, work: Path, seed: int, sto
     optimizer = torch.optim.AdamW(learning, lr=cfg.lr, betas=(0.9, 0.98), weight_decay=cfg.weight_decay)
     problems = encode_all(sides.train, body.encode)
     history: list[Epoch] = []
-    strange, step, start_cpu = 0, 0, time.process_time()
+    strange, step, spent_before, start_cpu = 0, 0, 0.0, time.process_time()
 
     # ---- resume ----
     first, inside = 1, None
@@ -74,8 +76,11 @@ def train(body: Any, sides: Sides, cfg: CriticConfig, work: Path, seed: int, sto
         optimizer.load_state_dict(state["optimizer"])
         history = [_epoch_from(e) for e in state["history"]]
         strange, step, first = state["strange_losses"], state["step"], len(history) + 1
-        inside = state["inside"]
+        inside, spent_before = state["inside"], state["cpu_s"]
         print(f"going on from {resumed.name}")
+
+    def spent() -> float:
+        return spent_before + time.process_time() - start_cpu
 
     for epoch in range(first, cfg.epochs + 1):
         # ---- one epoch ----
@@ -91,15 +96,17 @@ def train(body: Any, sides: Sides, cfg: CriticConfig, work: Path, seed: int, sto
             if stopped():
                 place = {"batches": at, "total": total, "rng": torch.get_rng_state()}
                 kept = checkpoint.save_interrupted(
-                    work, _state(body, optimizer, history, strange, step, place), _about(body, epoch)
+                    work, _state(body, optimizer, history, strange, step, spent(), place), _about(body, epoch)
                 )
                 raise Interrupted(f"stopped in epoch {epoch} as asked; {kept} holds it, start again to go on")
             for group in optimizer.param_groups:
                 group["lr"] = cfg.lr * warmth((epoch - 1 + at / len(batches)) / cfg.epochs)
             batch = collate(members, device)
             with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-                logit_B = body(batch.ids_BT, batch.length_B)
+                logit_B, fault_BT = body.look(batch.ids_BT, batch.length_B)
             loss = loss_of(logit_B, batch.failed_B, batch.group_B, cfg)
+            if cfg.locate and fault_BT is not None:
+                loss = loss + cfg.locate * fault_loss(fault_BT, batch.differs_BT)
             optimizer.zero_grad(set_to_none=True)
             if torch.isfinite(loss):
                 loss.backward()
@@ -121,13 +128,13 @@ def train(body: Any, sides: Sides, cfg: CriticConfig, work: Path, seed: int, sto
         runlog.log(step=step, **_shown(reached))
         print(
             f"epoch {epoch}: loss {reached.loss:.4f}, AUC within problems {reached.auc.value:.3f} "
-            f"[{reached.auc.low:.3f}, {reached.auc.high:.3f}], accuracy {reached.accuracy:.3f}"
+            f"[{reached.auc.low:.3f}, {reached.auc.high:.3f}], accuracy {reached.accuracy:.3f}, gain {100 * reached.gain:+.1f}"
         )
-        state = _state(body, optimizer, history, strange, step, None)
+        state = _state(body, optimizer, history, strange, step, spent(), None)
         place = checkpoint.save(work, epoch, state, {**_about(body, epoch), "val_auc": reached.auc.value})
         runlog.checkpoint(place, step=step)
 
-    done = Trained(history, Path(), strange, time.process_time() - start_cpu)
+    done = Trained(history, Path(), strange, spent())
     done.best = checkpoint.folder_of(work, done.best_epoch.epoch)
     return done
 
@@ -136,7 +143,9 @@ class Interrupted(Exception):
     """Training was asked to stop and has kept its place."""
 
 
-def _state(body: Any, optimizer: Any, history: list[Epoch], strange: int, step: int, inside: Any) -> dict[str, Any]:
+def _state(
+    body: Any, optimizer: Any, history: list[Epoch], strange: int, step: int, cpu_s: float, inside: Any
+) -> dict[str, Any]:
     """All that going on needs. `inside`: the place in an unfinished epoch."""
     return {
         "body": _learned(body),
@@ -144,6 +153,7 @@ def _state(body: Any, optimizer: Any, history: list[Epoch], strange: int, step: 
         "history": [_epoch_to(e) for e in history],
         "strange_losses": strange,
         "step": step,
+        "cpu_s": cpu_s,
         "inside": inside,
     }
 
@@ -166,7 +176,8 @@ def validate(body: Any, val: list[Item], epoch: int, loss: float, seed: int, dev
     failed = np.array([i.failed for i in val])
     energy = 1 / (1 + np.exp(-logit))
     auc = auc_within_problems([i.task_id for i in val], -logit, failed, seed)
-    return Epoch(epoch, loss, auc, accuracy(energy, failed), _mean(energy[~failed]), _mean(energy[failed]))
+    gain = gain_of_pick([i.task_id for i in val], -logit, failed)
+    return Epoch(epoch, loss, auc, accuracy(energy, failed), _mean(energy[~failed]), _mean(energy[failed]), gain)
 
 
 def _mean(values: np.ndarray) -> float:
@@ -177,6 +188,7 @@ def _shown(e: Epoch) -> dict[str, float]:
     return {
         "val/auc_within_problem": e.auc.value,
         "val/accuracy": e.accuracy,
+        "val/gain": e.gain,
         "val/energy_pass": e.energy_pass,
         "val/energy_fail": e.energy_fail,
         "train/epoch_loss": e.loss,
@@ -190,8 +202,19 @@ def _learned(body: Any) -> dict[str, torch.Tensor]:
 
 
 def _epoch_to(e: Epoch) -> list[float]:
-    return [e.epoch, e.loss, e.auc.value, e.auc.low, e.auc.high, e.auc.n, e.accuracy, e.energy_pass, e.energy_fail]
+    return [
+        e.epoch,
+        e.loss,
+        e.auc.value,
+        e.auc.low,
+        e.auc.high,
+        e.auc.n,
+        e.accuracy,
+        e.energy_pass,
+        e.energy_fail,
+        e.gain,
+    ]
 
 
 def _epoch_from(v: list[float]) -> Epoch:
-    return Epoch(int(v[0]), v[1], Interval(v[2], v[3], v[4], int(v[5])), v[6], v[7], v[8])
+    return Epoch(int(v[0]), v[1], Interval(v[2], v[3], v[4], int(v[5])), *v[6:])

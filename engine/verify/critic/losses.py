@@ -24,6 +24,16 @@ def loss_of(logit_B: Tensor, failed_B: Tensor, group_B: Tensor, cfg: CriticConfi
     return ranking + cfg.calibration * bce
 
 
+def fault_loss(fault_BT: Tensor, differs_BT: Tensor) -> Tensor:
+    """Each position's own verdict, where something is known; faults weigh as much as all the rest."""
+    known = differs_BT >= 0
+    if not known.any():
+        return fault_BT.sum() * 0.0
+    target = differs_BT[known]
+    rare = (1 - target).sum() / target.sum().clamp(min=1)
+    return F.binary_cross_entropy_with_logits(fault_BT[known], target, pos_weight=rare.clamp(1, 20))
+
+
 def contrastive(logit_B: Tensor, failed_B: Tensor) -> Tensor:
     """Energy to 0 for what passes, to 1 for what fails, in squares: the published form."""
     return ((logit_B.sigmoid() - failed_B) ** 2).mean()

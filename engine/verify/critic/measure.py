@@ -48,3 +48,14 @@ def interval_of(per_problem: np.ndarray, seed: int, draws: int) -> Interval:
 def accuracy(energy: np.ndarray, failed: np.ndarray) -> float:
     """At the fixed threshold one half."""
     return float(((energy > 0.5) == failed).mean()) if len(failed) else float("nan")
+
+
+def gain_of_pick(tasks: list[str], score: np.ndarray, failed: np.ndarray) -> float:
+    """Mean over problems: the pick's chance of passing less a random one's."""
+    names = np.array(tasks)
+    gains = []
+    for task in sorted(set(tasks)):
+        here = names == task
+        best = here & (score == score[here].max())
+        gains.append(failed[here].mean() - failed[best].mean())
+    return float(np.mean(gains)) if gains else float("nan")

@@ -18,6 +18,11 @@ _BEGIN = re.compile(r"^(?:def |class |import |from \w[\w.]* import |@|async def 
 def program_in(answer: str, entry_point: str, prompt: str = "") -> str:
     """The code to run. `prompt`: code that a completion continues (HumanEval), put before an answer that lacks it."""
     text = answer.replace("\r\n", "\n")
+    before = text.split("```", 1)[0]
+    if (
+        "```" in text and _BEGIN.match(before) and parses(before)
+    ):  # the fence was opened for the model: it only closes it
+        return before.strip("\n") + "\n"
     blocks = [body for language, body in _FENCE.findall(text) if language.lower() in ("", "python", "py", "python3")]
     code = _best(blocks, entry_point) if blocks else _bare(text)
     if prompt and entry_point and not _defines(code, entry_point):

@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from engine.verify.generate.contract import Completion, Unit, unit_seed
 from engine.verify.generate.mutate import restyle, slip
 
+# A model's wrong program is seldom one token away from a right one.
+_SLIPS, _HOW_OFTEN = (1, 2, 3), (0.35, 0.4, 0.25)
+
 
 class OfflineGenerator:
     """Needs a reference for every problem."""
@@ -30,6 +33,6 @@ def chance_of_no_slip(task_id: str) -> float:
 
 def _one(unit: Unit, rng: random.Random) -> Completion:
     styled = restyle(unit.problem.reference, rng)
-    slips = 0 if rng.random() < chance_of_no_slip(unit.problem.task_id) else 1 if rng.random() < 0.75 else 2
+    slips = 0 if rng.random() < chance_of_no_slip(unit.problem.task_id) else rng.choices(_SLIPS, _HOW_OFTEN)[0]
     code, made = slip(styled, rng, slips)
     return Completion(f"```python\n{code}```", "made", len(code.split()), note=", ".join(made) or "reference")

@@ -26,7 +26,8 @@ needs_data = pytest.mark.skipif(not (_DATA / "mbpp.jsonl").exists(), reason=f"no
 def test_all_references_pass(which):
     problems = humaneval.load(_DATA) if which == "humaneval" else mbpp.load(which, _DATA)
     with Pool(2) as pool:
-        verdicts = list(pool.judge(p.sample(p.task_id, p.reference) for p in problems if not p.set_aside))
+        judged = pool.judge(p.sample(p.task_id, p.reference) for p in problems if not p.set_aside)
+        verdicts = list(judged)
     print(
         f"\n{which}: {sum(v.ok for v in verdicts)} of {len(problems)}, {collections.Counter(v.mode for v in verdicts)}"
     )
@@ -35,10 +36,7 @@ def test_all_references_pass(which):
 
 def test_no_cheat_passes_a_checker():
     cheats = runpy.run_path(str(_ROOT / "tests" / "engine" / "verify" / "hostile.py"))["programs"]()
-    check = (
-        "def check(candidate):\n    assert candidate(2, 3) == 5\n    for n in range(3):\n"
-        "        assert candidate(n, n) == 2 * n\n"
-    )
+    check = "def check(candidate):\n    assert candidate(2, 3) == 5\n    for n in range(3):\n        assert candidate(n, n) == 2 * n\n"
     tests = Tests(check=check, entry_point="add", cpu_s=1)
     gone = {"CANARY": "/nonexistent/canary", "FOLDER": "/nonexistent", "PORT": "9", "PID": "1"}
     samples = []

@@ -1,0 +1,102 @@
+"""The steps of both phases, one after the other, at their smallest; and what they say when something is missing."""
+
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+
+from engine.config.load import ConfigError, check, presets_of, resolve
+from engine.config.verify import VerifyConfig
+from engine.verify import execute, load_problems, rank, train_critic
+from engine.verify.rows import read
+from engine.verify.step import StepFailed
+
+generate = importlib.import_module("engine.verify.generate.__main__")
+
+_CONFIGS = Path(__file__).resolve().parents[3] / "configs"
+_PHASES = ["phase11-code-verifier", "phase14-best-of-n"]
+
+
+@pytest.mark.parametrize("phase", _PHASES)
+def test_every_preset_is_a_good_config(phase):
+    names = presets_of(_CONFIGS, phase)
+    assert {"smoke", "cpu", "a100", "h100"} <= set(names)
+    for name in names:
+        cfg = check(VerifyConfig, resolve(_CONFIGS, phase, name), f"{phase} at {name}")
+        assert not set(cfg.problems.train_splits) & set(cfg.problems.test_splits)
+
+
+def test_published_sizes_follow_from_the_presets():
+    eleven = check(VerifyConfig, resolve(_CONFIGS, "phase11-code-verifier", "a100"), "")
+    fourteen = check(VerifyConfig, resolve(_CONFIGS, "phase14-best-of-n", "a100"), "")
+    assert (374 * eleven.generate.n_train, 500 * eleven.generate.n_test) == (37_400, 8_000)
+    assert ((120 + 43) * fourteen.generate.n_train, 257 * fourteen.generate.n_test) == (8_150, 12_850)
+
+
+def test_a_split_for_both_is_refused():
+    with pytest.raises(ConfigError, match="for training and for testing"):
+        check(VerifyConfig, {"preset": "x", "problems": {"train_splits": ["test"]}}, "here")
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    monkeypatch.chdir(_CONFIGS.parent)
+    monkeypatch.setenv("FRACTAL_WORK", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("phase", _PHASES)
+def test_a_phase_runs_from_problems_to_ranking(phase, work):
+    words = ["--phase", phase, "--preset", "smoke", "problems.limit=6", "generate.n_train=6", "generate.n_test=4"]
+    load_problems.main(words)
+    for part in ("train", "test"):
+        generate.main([part, *words])
+        execute.main([part, *words])
+    train_critic.main(words)
+    rank.main(words)
+    told = json.loads((work / "ranking.json").read_text())
+    values = {name: choice["value"] for name, choice in told["choices"].items()}
+    assert values["oracle"] >= values["critic"] >= 0
+    assert (work / "ranking.md").exists()
+    assert "synthetic" in (work / "ranking.md").read_text()
+    assert not set(json.loads((work / "critic.json").read_text())["train_problems"]) & {
+        row["task_id"] for row in read(next(work.glob("*test_labeled.jsonl")))
+    }
+
+
+def test_a_generation_that_was_cut_short_goes_on_where_it_was(work):
+    words = ["train", "--preset", "smoke", "problems.limit=3", "generate.n_train=6", "generate.chunk=2"]
+    generate.main(words)
+    path = work / "mbpp_generations.jsonl"
+    whole = path.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:4]) + lines[4][:20])
+    generate.main(words)
+    assert sorted(path.read_bytes().splitlines()) == sorted(whole.splitlines())
+
+
+def test_other_parameters_are_refused(work):
+    words = ["train", "--preset", "smoke", "problems.limit=2"]
+    generate.main(words)
+    with pytest.raises(StepFailed, match="seed: 0 there, 1 now"):
+        generate.main([*words, "seed=1"])
+
+
+def test_a_step_before_its_time_says_which_file_is_missing(work):
+    with pytest.raises(StepFailed, match=r"mbpp_labeled\.jsonl does not exist; run the step that makes it"):
+        train_critic.main(["--preset", "smoke"])
+
+
+def test_equal_programs_run_once_and_all_get_the_verdict():
+    rows = [
+        {"task_id": "t", "code": "a", "key": "1"},
+        {"task_id": "t", "code": "a", "key": "2"},
+        {"task_id": "u", "code": "a", "key": "3"},
+    ]
+    assert {k: len(v) for k, v in execute.equal_programs(rows).items()} == {"1": 2, "3": 1}
+
+
+def test_a_part_must_be_named():
+    with pytest.raises(ConfigError, match="train or test"):
+        execute.main(["--preset", "smoke"])
