@@ -99,7 +99,6 @@ class Train(_Part):
     device: str = "auto"
     dtype: Literal["float32", "bfloat16"] = "float32"
     compile: bool = False
-    wandb: bool = False
 
 
 class Evaluate(_Part):
