@@ -106,6 +106,8 @@ class Evaluate(_Part):
 
     problems: int | None = None
     """At most this many test problems; None takes all."""
+    solutions: int | None = None
+    """At most this many whole solutions of each kind, here and in `correct`; None takes all."""
     bootstrap: int = Field(default=1000, ge=100)
     threshold: float = Field(default=0.5, gt=0, lt=1)
     gsm8k: bool = True
