@@ -108,7 +108,7 @@ def make_items(steps: Steps, splits: Sequence[Split], data: Data, seed: int) -> 
     made = {name: _items(steps.of(split_of == name), data, rng) for name in ("val", "test")}
     own = steps.of(split_of == "train")
     held_out = np.setdiff1d(np.concatenate([i.equations.key for i in made.values()]), own.equations.key)
-    fresh = renumber(own.equations, data.renumbered, rng, data.max_operand, data.max_result)
+    fresh = renumber(own.equations, data.renumbered, rng, data.max_operand, data.max_result, data.products)
     everything = Steps(
         concatenate([own.equations, fresh]), np.concatenate([own.problem, np.full(len(fresh), -1, dtype=np.int64)]), 0
     )
