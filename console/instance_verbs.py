@@ -25,6 +25,7 @@ from console.model_verbs import Table
 from remote.account import open_account
 from remote.api_key import find_key
 from remote.caps import BadCap
+from remote.clock import Time
 from remote.cloud_errors import CloudError, Refused
 from remote.cloud_init import KEY_FILE, arm_command, arm_orders, user_data
 from remote.cloud_models import Instance
@@ -34,12 +35,14 @@ from remote.host import HostError
 from remote.host_pins import INJECTED, Pins, alias_of, new_host_key
 from remote.instance_guard import Settings
 from remote.instance_login import USER, Aim, aim, try_login
-from remote.instances import Time, Wish, launch, plan_launch, terminate, wait
+from remote.instances import terminate, wait
 from remote.lambda_cloud import LambdaCloud
 from remote.ledger import Entry, Ledger, NameTaken
+from remote.renting import Wish, launch, plan_launch
 from remote.ssh_alias import Alias, add_include, include_line, is_included, put_alias, remove_alias
-from remote.ssh_connect import Person, Trust, connect
+from remote.ssh_connect import connect
 from remote.ssh_keys import local_public_keys
+from remote.ssh_trust import Person, Trust
 from remote.sweep import Finding, adopted_entry, lease_of, sweep
 
 Unverified = Callable[[Entry], list[str]]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from remote.cloud_paths import CloudPaths
-from remote.guard import Hooks
+from remote.guard_look import Hooks
 from remote.instance_login import environment_of, look_inside
 from remote.ledger import Entry
 

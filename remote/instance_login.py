@@ -14,7 +14,8 @@ from remote.host import HostError
 from remote.host_pins import alias_of
 from remote.ledger import Entry
 from remote.ssh_config import Target, resolve
-from remote.ssh_connect import Person, Trust, connect
+from remote.ssh_connect import connect
+from remote.ssh_trust import Person, Trust
 
 # What Lambda's images call their user.
 USER = "ubuntu"

@@ -221,6 +221,10 @@ class Ledger:
     def get(self, uuid: str) -> Entry | None:
         return self._one("uuid = ?", uuid)
 
+    def fresh(self, entry: Entry) -> Entry:
+        """The entry as it stands now."""
+        return self.get(entry.uuid) or entry
+
     def open_named(self, name: str) -> Entry | None:
         """The open machine with this name, if there is one."""
         return self._one("name = ? and state in ('asked', 'rented', 'ending')", name)

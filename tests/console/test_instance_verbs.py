@@ -18,17 +18,18 @@ from console.errors import UserError
 from console.instance_arguments import add_arguments
 from console.instance_verbs import ACTIONS, Desk, act, open_desk, settings_of
 from console.model_verbs import Table
-from remote import fake_lambda as faults
+from remote import fake_account as faults
 from remote.api_key import ApiKey
+from remote.clock import Time
 from remote.cloud_paths import CloudPaths
-from remote.fake_lambda import DEMO_KEY, FakeAccount, FakeLambda
+from remote.fake_account import DEMO_KEY, FakeAccount
+from remote.fake_lambda import FakeLambda
 from remote.host_pins import Pins, alias_of
-from remote.instances import Time
 from remote.lambda_cloud import LambdaCloud
 from remote.ledger import Entry, Ledger
 from remote.pace import Pace
 from remote.ssh_config import Target
-from remote.ssh_connect import Person, Presented
+from remote.ssh_trust import Person, Presented
 from tests.remote.sshd import Sshd, make_key, needs_sshd, public
 
 

@@ -9,16 +9,19 @@ from pathlib import Path
 import pytest
 
 from engine.protocol.durable import read_json
-from remote import fake_lambda as faults
+from remote import fake_account as faults
 from remote.activity import Activity
+from remote.clock import Time
 from remote.cloud_errors import AskPerson
 from remote.cloud_models import Instance
 from remote.cloud_paths import CloudPaths
-from remote.fake_lambda import FakeAccount
-from remote.guard import AlreadyGuarded, Hooks, Look, Watch, armed, is_armed, look, look_once, take_lock, watch
-from remote.instances import Time, Wish, launch, plan_launch
+from remote.fake_account import FakeAccount
+from remote.fake_lambda import FakeLambda
+from remote.guard import AlreadyGuarded, Watch, armed, is_armed, look_once, take_lock, watch
+from remote.guard_look import Hooks, Look, look
 from remote.lambda_cloud import LambdaCloud
 from remote.ledger import Entry, Ledger
+from remote.renting import Wish, launch, plan_launch
 from tests.remote.conftest import Clock
 
 
@@ -233,7 +236,7 @@ def test_a_quiet_account_is_exit_code_0(cloud: LambdaCloud, ledger: Ledger, cloc
 
 
 @pytest.fixture
-def todo(paths: CloudPaths, fake: faults.FakeLambda, clock: Clock, cloud: LambdaCloud) -> Watch:
+def todo(paths: CloudPaths, fake: FakeLambda, clock: Clock, cloud: LambdaCloud) -> Watch:
     class Lasting:
         """The one client of the test, not closed after each look."""
 

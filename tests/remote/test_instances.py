@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from remote import fake_lambda as faults
+from remote import fake_account as faults
 from remote.api_key import ApiKey
+from remote.clock import Time
 from remote.cloud_errors import Ambiguous, AskPerson, CloudError, Refused, TryElsewhere, Unreachable
 from remote.cloud_models import Instance, SshKey
 from remote.cloud_paths import CloudPaths
-from remote.fake_lambda import FakeAccount, FakeLambda, Fault
-from remote.instances import (
-    LaunchPlan,
-    NotConfirmed,
-    NotUsable,
-    Stage,
-    Time,
-    Wish,
-    choose_ssh_key,
-    launch,
-    plan_launch,
-    terminate,
-    wait,
-)
+from remote.fake_account import FakeAccount, Fault
+from remote.fake_lambda import FakeLambda
+from remote.instances import NotConfirmed, NotUsable, Stage, terminate, wait
 from remote.lambda_cloud import LambdaCloud
 from remote.ledger import Entry, Ledger, NameTaken
 from remote.pace import Pace
+from remote.renting import LaunchPlan, Wish, choose_ssh_key, launch, plan_launch
 from tests.remote.conftest import Clock
 
 

@@ -10,14 +10,16 @@ from contextlib import suppress
 
 import pytest
 
-from remote import fake_lambda as faults
+from remote import fake_account as faults
 from remote.activity import Activity
+from remote.clock import Time
 from remote.cloud_errors import CloudError
-from remote.fake_lambda import FakeAccount
-from remote.guard import Hooks, look
-from remote.instances import Time, Wish, launch, plan_launch, terminate
+from remote.fake_account import FakeAccount
+from remote.guard_look import Hooks, look
+from remote.instances import terminate
 from remote.lambda_cloud import LambdaCloud
 from remote.ledger import LAUNCH_TAG, Ledger, NameTaken
+from remote.renting import Wish, launch, plan_launch
 from tests.remote.conftest import Clock
 
 _LIES = [

@@ -4,15 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from remote import fake_lambda as faults
+from remote import fake_account as faults
 from remote.api_key import ApiKey
+from remote.clock import Time
 from remote.cloud_errors import CloudError
 from remote.cloud_paths import CloudPaths
-from remote.fake_lambda import FakeAccount, FakeLambda
-from remote.instances import Time, Wish, launch, plan_launch
+from remote.fake_account import FakeAccount
+from remote.fake_lambda import FakeLambda
 from remote.lambda_cloud import LambdaCloud
 from remote.ledger import Entry, Ledger
 from remote.pace import Pace
+from remote.renting import Wish, launch, plan_launch
 from remote.sweep import Finding, adopted_entry, sweep
 from tests.remote.conftest import Clock
 
