@@ -106,13 +106,14 @@ def look_once(asked: Watch) -> Look:
 
 
 def _write_down(paths: CloudPaths, done: Look, now: float, every_s: float) -> None:
+    known = (read_json(paths.guard_beat) or {}).get("notes", [])
     beat = Beat(now, every_s, identify().to_json(), done.open, [asdict(note) for note in done.notes])
     with suppress(OSError):  # a full disk must not stop the guard
         write_json(paths.guard_beat, asdict(beat))
     stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now))
-    news = [f"{stamp} {note.name}: {note.action}: {note.because}\n" for note in done.notes if note.action != "nothing"]
+    news = [n for n in done.notes if n.action != "nothing" and asdict(n) not in known]
     with suppress(OSError), open(paths.guard_log, "a") as log:
-        log.writelines(news)
+        log.writelines(f"{stamp} {note.name}: {note.action}: {note.because}\n" for note in news)
 
 
 class AlreadyGuarded(Exception):

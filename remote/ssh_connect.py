@@ -22,6 +22,7 @@ from paramiko.ssh_exception import (
 )
 from paramiko.transport import Transport
 
+from remote.host_pins import INJECTED
 from remote.known_hosts import KnownKey, Verdict, fingerprint, known_keys
 from remote.ssh_config import Target, resolve
 from remote.ssh_connection import STEP_S, Closeable, Connection
@@ -170,11 +171,11 @@ class _Way:
         key = transport.get_remote_server_key()
         verdict = self.trust.verdict(target, key.asbytes())
         if verdict.kind == "known":
-            if verdict.because and verdict.because.comment == "injected":
+            if verdict.because and verdict.because.comment == INJECTED:
                 self.trust.agree(target, key.get_name(), key.get_base64())
             return
         known = verdict.because
-        is_unmet = verdict.kind == "changed" and known is not None and known.comment == "injected"
+        is_unmet = verdict.kind == "changed" and known is not None and known.comment == INJECTED
         if verdict.kind != "unknown" and not is_unmet:
             raise _changed(target, verdict, key.get_name(), key.asbytes())
         note = "the image did not take the key made for it, or something stands in between" if is_unmet else ""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.protocol.durable import write_bytes
+from remote.host_pins import CONFIRMED, put_line
 from remote.known_hosts import Verdict, judge, known_keys
 from remote.ssh_config import Target
 from remote.ssh_keys import AskPassphrase
@@ -55,14 +55,4 @@ class Trust:
 
     def agree(self, target: Target, key_type: str, base64_key: str) -> None:
         """From now on this key is known; what our file said of the name before is replaced."""
-        lines = self._lines_without(target.known_as)
-        self.own_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        text = "\n".join([*lines, f"{target.known_as} {key_type} {base64_key} confirmed"]) + "\n"
-        write_bytes(self.own_file, text.encode())
-
-    def _lines_without(self, name: str) -> list[str]:
-        try:
-            lines = self.own_file.read_text().splitlines()
-        except FileNotFoundError:
-            return []
-        return [line for line in lines if line.split()[:1] != [name]]
+        put_line(self.own_file, target.known_as, f"{key_type} {base64_key}", CONFIRMED)

@@ -123,6 +123,21 @@ def test_launch_rents_pins_a_host_key_and_sees_to_the_guard(session: Session) ->
     assert guards == [True]
 
 
+def test_a_guard_that_does_not_start_is_told_and_the_machine_stays_known(session: Session) -> None:
+    def broken() -> None:
+        raise OSError("no more processes")
+
+    assert session.type("launch a100 --yes", start_guard=broken).code == 0
+    assert "NO GUARD on this computer (no more processes)" in session.said[-1]
+    assert session.open_names() == ["a100"]
+
+
+def test_the_list_says_which_machines_have_a_guard_of_their_own(session: Session) -> None:
+    session.type("launch a100 --yes")
+    session.type("launch a10 --yes --guard-on-instance")
+    assert [told["guard_there"] for told in session.type("list").data] == ["", "installed"]
+
+
 def test_launch_without_a_guard_on_the_machine_puts_none_there(session: Session) -> None:
     session.type("launch a100 --yes")
     session.type("launch a10 --yes --guard-on-instance")

@@ -299,6 +299,14 @@ def test_the_log_tells_what_was_done_and_keeps_quiet_otherwise(todo: Watch, make
     assert [line.split(": ")[1] for line in lines] == ["terminate", "ended"]
 
 
+def test_the_log_does_not_repeat_itself(todo: Watch, account: FakeAccount, paths: CloudPaths) -> None:
+    order = {"instance_type_name": "gpu_1x_a10", "region_name": "us-west-1", "ssh_key_names": ["laptop"]}
+    account.launch({**order, "name": "left-behind"})
+    for _ in range(3):
+        look_once(todo)
+    assert [line.split(": ")[1] for line in paths.guard_log.read_text().splitlines()] == ["look"]
+
+
 def test_the_instance_given_to_a_look_is_the_one_of_the_entry(make: Make) -> None:
     world = make()
     world.clock.at += 200
