@@ -101,6 +101,8 @@ class FakeAccount:
     terminating_s: float = 30.0
     forget_s: float | None = None
     """How long after its end a machine is still listed; None: for ever."""
+    appear_s: float = 0.0
+    """How long after its launch a machine is missing from every answer."""
     is_rate_limited: bool = False
     quota: int = 100
     types: dict[str, Json] = field(default_factory=lambda: _example_types())
@@ -195,7 +197,7 @@ class FakeAccount:
 
     def terminate(self, body: Json) -> Json:
         ids = body.get("instance_ids") or []
-        missing = [i for i in ids if i not in self.machines]
+        missing = [i for i in ids if i not in self.machines or self._hidden(self.machines[i])]
         if missing:
             raise BadRequest(404, "global/object-does-not-exist", f"There is no instance {missing[0]}.")
         for machine in (self.machines[i] for i in ids):
@@ -209,15 +211,17 @@ class FakeAccount:
         return {"restarted_instances": []}
 
     def listed(self) -> list[Json]:
-        return [self.show(m) for m in self.machines.values() if not self._forgotten(m)]
+        return [self.show(m) for m in self.machines.values() if not self._hidden(m)]
 
     def one(self, machine_id: str) -> Json:
         machine = self.machines.get(machine_id)
-        if machine is None or self._forgotten(machine):
+        if machine is None or self._hidden(machine):
             raise BadRequest(404, "global/object-does-not-exist", f"There is no instance {machine_id}.")
         return self.show(machine)
 
-    def _forgotten(self, machine: FakeMachine) -> bool:
+    def _hidden(self, machine: FakeMachine) -> bool:
+        if self.now() < machine.launched + self.appear_s:
+            return True
         if self.forget_s is None or machine.end_asked is None:
             return False
         return self.now() >= machine.end_asked + machine.terminating_s + self.forget_s

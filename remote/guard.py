@@ -50,6 +50,7 @@ class Beat:
     every_s: float
     identity: dict[str, Any]
     open: int = 0
+    can_tell: bool = True
     notes: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -59,14 +60,18 @@ def armed(paths: CloudPaths, now: float) -> str:
     if beat is None:
         return "no guard has run here"
     age = now - float(beat.get("time", 0))
-    if age > _STUCK * float(beat.get("every_s", EVERY_S)):
+    if not _beats(beat, now):
         return f"the guard last looked {age / 60:.0f} min ago: NOT ARMED"
+    if not beat.get("can_tell", True):
+        return (
+            f"the guard looks and can't tell: {next((n['because'] for n in beat.get('notes', [])), 'no reason given')}"
+        )
     resident = "resident" if alive(Identity.from_json(beat.get("identity"))) else "by timer"
     return f"armed ({resident}), looked {age:.0f} s ago"
 
 
-def is_armed(paths: CloudPaths, now: float) -> bool:
-    return armed(paths, now).startswith("armed")
+def _beats(beat: dict[str, Any], now: float) -> bool:
+    return now - float(beat.get("time", 0)) <= _STUCK * float(beat.get("every_s", EVERY_S))
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,7 @@ def look_once(asked: Watch) -> Look:
 
 def _write_down(paths: CloudPaths, done: Look, now: float, every_s: float) -> None:
     known = (read_json(paths.guard_beat) or {}).get("notes", [])
-    beat = Beat(now, every_s, identify().to_json(), done.open, [asdict(note) for note in done.notes])
+    beat = Beat(now, every_s, identify().to_json(), done.open, done.can_tell, [asdict(note) for note in done.notes])
     with suppress(OSError):  # a full disk must not stop the guard
         write_json(paths.guard_beat, asdict(beat))
     stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now))
@@ -127,7 +132,7 @@ def take_lock(paths: CloudPaths, now: float) -> int | None:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(fd)
-        if is_armed(paths, now):
+        if _beats(read_json(paths.guard_beat) or {}, now):
             raise AlreadyGuarded(armed(paths, now)) from None
         return None
     return fd

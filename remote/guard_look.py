@@ -93,7 +93,7 @@ def look(cloud: LambdaCloud, ledger: Ledger, hooks: Hooks, now: float) -> Look:
 
 def _is_for_a_person(finding: Finding) -> bool:
     """What the guard itself handles, being in its ledger, is told by its own note."""
-    return finding.kind in ("risen", "orphan", "foreign", "doubt", "elsewhere")
+    return finding.kind in ("sick", "risen", "orphan", "foreign", "doubt", "elsewhere")
 
 
 def _guarded(

@@ -19,6 +19,9 @@ from remote.ledger import Entry, Ledger
 _BOOT_DEADLINE_S = 20 * 60.0
 _END_DEADLINE_S = 10 * 60.0
 
+# How long a machine that was just made may be missing from the provider's own answers.
+_YOUNG_S = 5 * 60.0
+
 
 class NotConfirmed(CloudError):
     """The end was asked for; the provider has not said that it came."""
@@ -74,6 +77,8 @@ def _look(cloud: LambdaCloud, ledger: Ledger, entry: Entry, ssh_ready: SshReady,
     except TryLater as error:
         return Stage("unknown", error.message, elapsed_s, cost)
     except Absent:
+        if is_young(entry, now):
+            return Stage("booting", "not visible yet", elapsed_s, cost)
         raise _over(entry, "the provider knows it no more") from None
     if instance.status in ("terminated", "terminating", "preempted"):
         raise _over(entry, f"it is {instance.status}")
@@ -129,7 +134,7 @@ def terminate_step(cloud: LambdaCloud, ledger: Ledger, entry: Entry, reason: str
     instance_id = _id(entry)
     ledger.ending(entry.uuid, reason, now)
     try:
-        status = gone_or_status(cloud, entry)
+        status = gone_or_status(cloud, entry, now)
     except TryLater as error:
         status = f"unknown ({error.message})"
     if status is None:
@@ -147,11 +152,18 @@ def terminate_step(cloud: LambdaCloud, ledger: Ledger, entry: Entry, reason: str
     return f"{status}, asked to terminate"
 
 
-def gone_or_status(cloud: LambdaCloud, entry: Entry) -> str | None:
+def is_young(entry: Entry, now: float) -> bool:
+    """Just launched and never seen active: the provider may not show it yet, so that "absent" proves nothing."""
+    return entry.state != "asked" and not entry.was_active and 0 <= now - entry.asked_at < _YOUNG_S
+
+
+def gone_or_status(cloud: LambdaCloud, entry: Entry, now: float) -> str | None:
     """None if the provider confirms that the machine is gone, else its status. Errors are never "gone"."""
     try:
         instance = cloud.instance(_id(entry))
     except Absent:
+        if is_young(entry, now):
+            return "not visible yet"
         if entry.account == cloud.account:
             return None
         raise AskPerson(
@@ -159,7 +171,9 @@ def gone_or_status(cloud: LambdaCloud, entry: Entry) -> str | None:
             f"and this one ({cloud.account}) does not see it",
             f"set that key, or look at the website and then: fractal-console instances forget {entry.name}",
         ) from None
-    return None if instance.is_gone else instance.status
+    if instance.is_gone or instance.status == "terminating" or instance.terminate_blocked is None:
+        return None if instance.is_gone else instance.status
+    return f"{instance.status} (the provider won't end it now: {instance.terminate_blocked})"
 
 
 def _id(entry: Entry) -> str:

@@ -306,6 +306,22 @@ def test_a_machine_that_the_provider_has_forgotten_is_gone(
     assert terminate(cloud, ledger, running, "asked", time).state == "ended"
 
 
+def test_a_machine_ended_before_it_was_visible_is_ended_all_the_same(
+    cloud: LambdaCloud, ledger: Ledger, plan: LaunchPlan, time: Time, account: FakeAccount
+) -> None:
+    account.appear_s = 100
+    entry = launch(cloud, ledger, plan, time)
+    assert terminate(cloud, ledger, entry, "asked", time).state == "ended"
+    assert account.burning() == []
+
+
+def test_waiting_for_a_machine_that_is_not_visible_yet_goes_on(
+    cloud: LambdaCloud, ledger: Ledger, plan: LaunchPlan, time: Time, account: FakeAccount
+) -> None:
+    account.appear_s = 100
+    assert ready(cloud, ledger, launch(cloud, ledger, plan, time), time)[-1].name == "ready"
+
+
 def test_a_preempted_machine_is_terminated_all_the_same(
     cloud: LambdaCloud, ledger: Ledger, running: Entry, time: Time, account: FakeAccount
 ) -> None:

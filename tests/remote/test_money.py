@@ -51,6 +51,7 @@ class Life:
     def trouble(self) -> None:
         """Some of the next answers go wrong."""
         self.account.faults.clear()
+        self.account.appear_s = self.random.choice([0, 0, 40, 200])
         for operation in _OPERATIONS:
             if self.random.random() < 0.5:
                 self.account.fail_next(operation, *self.random.choices(_LIES, k=self.random.randint(1, 7)))
@@ -94,6 +95,7 @@ class Life:
     def settle(self) -> None:
         """The weather clears; the guard goes on for the longest lease and the time in which a launch may appear."""
         self.account.faults.clear()
+        self.account.appear_s = 0
         for _ in range(180):
             self.guard()
             self.clock.at += 60
