@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from console.errors import UserError
-from console.model_verbs import Table
+from console.verbs.model_tables import Table
 from engine.config.hosts import HostEntry, Named, check_name, host_named, put_host, read_hosts, remove_host
 from engine.config.load import ConfigError, check
 
 if TYPE_CHECKING:
-    from remote.ssh_connect import Person
     from remote.ssh_host import SshHost
+    from remote.ssh_trust import Person
 
 _GIB = 1 << 30
 # A clock that is so far off makes durations and "last heard" times look odd: worth a word, not an error.
@@ -71,8 +71,8 @@ def open_host(name: str, desk: HostDesk) -> SshHost:
 
 
 def _ssh_host(named: Named, desk: HostDesk) -> SshHost:
-    from remote.ssh_connect import Trust
     from remote.ssh_host import SshHost
+    from remote.ssh_trust import Trust
 
     return SshHost(named.name, named.entry, Trust(desk.known_hosts), desk.person)
 

@@ -18,7 +18,7 @@ from console.instance_verbs import Unverified, act, open_desk
 from console.verbs.common import print_json
 from console.words import table
 from remote.cloud_paths import CloudPaths
-from remote.ssh_connect import Person, Presented
+from remote.ssh_trust import Person, Presented
 
 
 def run_verb(arguments: argparse.Namespace, unverified: Unverified) -> int:

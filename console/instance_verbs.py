@@ -25,6 +25,7 @@ from console.verbs.model_tables import Table
 from remote.account import open_account
 from remote.api_key import find_key
 from remote.caps import BadCap
+from remote.clock import Time
 from remote.cloud_errors import CloudError, Refused
 from remote.cloud_init import KEY_FILE, arm_command, arm_orders, user_data
 from remote.cloud_models import Instance
@@ -34,12 +35,14 @@ from remote.host import HostError
 from remote.host_pins import INJECTED, Pins, alias_of, new_host_key
 from remote.instance_guard import Settings
 from remote.instance_login import USER, Aim, aim, try_login
-from remote.instances import Time, Wish, launch, plan_launch, terminate, wait
+from remote.instances import terminate, wait
 from remote.lambda_cloud import LambdaCloud
 from remote.ledger import Entry, Ledger, NameTaken
+from remote.renting import Wish, launch, plan_launch
 from remote.ssh_alias import Alias, add_include, include_line, is_included, put_alias, remove_alias
-from remote.ssh_connect import Person, Trust, connect
+from remote.ssh_connect import connect
 from remote.ssh_keys import local_public_keys
+from remote.ssh_trust import Person, Trust
 from remote.sweep import Finding, adopted_entry, lease_of, sweep
 
 Unverified = Callable[[Entry], list[str]]
@@ -104,7 +107,18 @@ def list_instances(desk: Desk, args: argparse.Namespace) -> Table:
     now = desk.clock.now()
     findings = sweep(desk.cloud, desk.ledger, now)
     rows = [_row(f, now) for f in findings]
-    columns = ["name", "state", "type", "region", "address", "$/h", "cost so far", "ends at the latest in", "id"]
+    columns = [
+        "name",
+        "state",
+        "type",
+        "region",
+        "address",
+        "$/h",
+        "cost so far",
+        "ends at the latest in",
+        "guard there",
+        "id",
+    ]
     spent = sum(f.entry.cost_usd(now) for f in findings if f.entry)
     note = (
         f"${spent:.2f} at most so far; guard on this computer: {armed(desk.paths, now)}"
@@ -121,7 +135,7 @@ def _row(finding: Finding, now: float) -> list[str]:
     return [
         *(finding.name, finding.kind if finding.kind != "ok" else str(told["status"]), told["type"], told["region"]),
         *(told["address"] or "–", f"{told['usd_per_h']:.2f}", "–" if cost is None else f"${cost:.2f}"),
-        *("–" if left is None else f"{left:.1f} h", told["id"] or "–"),
+        *("–" if left is None else f"{left:.1f} h", told["guard_there"] or "none", told["id"] or "–"),
     ]
 
 
@@ -144,6 +158,7 @@ def _told(finding: Finding, now: float) -> dict[str, Any]:
         "max_usd": entry.max_usd if entry else None,
         "hours_left": (entry.lease_until - now) / 3600 if entry else None,
         "on_cap": entry.on_cap if entry else None,
+        "guard_there": entry.guard_there if entry else "",
     }
 
 
@@ -157,12 +172,22 @@ def launch_instance(desk: Desk, args: argparse.Namespace) -> Table:
         )
     desk.say(plan.words())
     entry = launch(desk.cloud, desk.ledger, plan, desk.clock, _user_data(desk, args.guard_on_instance), desk.say)
-    desk.start_guard()
+    if args.guard_on_instance:
+        desk.ledger.guard_is(entry.uuid, "installed", desk.clock.now())
+    _see_to_the_guard(desk)
     if args.wait:
         return wait_for(desk, argparse.Namespace(name=name, deadline_minutes=20.0))
     note = f"next: fractal-console instances wait {name}; guard: {armed(desk.paths, desk.clock.now())}"
     return Table(["name", "id", "type", "region"], [[name, str(entry.instance_id), entry.type_name, entry.region]],
                  asdict(entry), note)  # fmt: skip
+
+
+def _see_to_the_guard(desk: Desk) -> None:
+    """The machine runs already: a guard that does not start is told, and is no failure of the launch."""
+    try:
+        desk.start_guard()
+    except (OSError, subprocess.SubprocessError) as error:
+        desk.say(f"NO GUARD on this computer ({error}): start one with  python -m remote.guard --detach")
 
 
 def _name(text: str) -> str:
@@ -336,7 +361,7 @@ def _ended_if_overdue(desk: Desk, finding: Finding, now: float) -> Finding:
 def adopt_instance(desk: Desk, args: argparse.Namespace) -> Table:
     """Take a running machine under guard: its tags' caps, or the given hours from now."""
     entry = _adopt(desk, args.id, args.max_hours)
-    desk.start_guard()
+    _see_to_the_guard(desk)
     note = f"guarded from now on, at most {(entry.lease_until - desk.clock.now()) / 3600:.1f} h and ${entry.max_usd:.2f} more"
     return Table(["name", "id", "type"], [[entry.name, args.id, entry.type_name]], asdict(entry), note)
 
@@ -395,6 +420,7 @@ def arm_guard(desk: Desk, args: argparse.Namespace) -> Table:
         done = connection.run(arm_command(), stdin=arm_orders(settings, key.reveal()))
         if done.exit_code != 0:
             raise UserError(f"{entry.name}: {done.stderr.decode(errors='replace').strip() or done.exit_code}")
+    desk.ledger.guard_is(entry.uuid, "armed", desk.clock.now())
     return Table(["armed"], [[entry.name]], {"name": entry.name}, "until the machine restarts")
 
 

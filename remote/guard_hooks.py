@@ -7,14 +7,16 @@ file, so a guard that was restarted, or one that looks by timer, still knows.
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from remote.activity import Activity
+from remote.cloud_models import Instance
 from remote.cloud_paths import CloudPaths
-from remote.guard import Hooks
-from remote.instance_login import environment_of, look_inside
+from remote.guard_look import Hooks
 from remote.ledger import Entry
 
 
@@ -22,10 +24,17 @@ def default_hooks(paths: CloudPaths, save_command: str) -> Hooks:
     """Look by SSH; save by command, if there is one."""
     save = SaveCommand(paths.saves, save_command)
     return Hooks(
-        activity=lambda entry, instance: look_inside(entry, instance, paths),
+        activity=lambda entry, instance: _look_inside(entry, instance, paths),
         ask_save=save.ask,
         unverified=save.unverified,
     )
+
+
+def _look_inside(entry: Entry, instance: Instance, paths: CloudPaths) -> Activity | None:
+    # Imported here: SSH costs a quarter of a second, and most looks of a timer find nothing rented.
+    from remote.instance_login import look_inside
+
+    return look_inside(entry, instance, paths)
 
 
 @dataclass(frozen=True)
@@ -49,7 +58,7 @@ class SaveCommand:
         script = f"( {self.command}\n) >>{log} 2>&1; echo $? >{beside}; mv {beside} {shlex.quote(str(end))}"
         subprocess.run(
             ["sh", "-c", 'sh -c "$0" </dev/null >/dev/null 2>&1 &', script],
-            env=environment_of(entry),
+            env=_told(entry),
             start_new_session=True,
             check=True,
         )
@@ -61,3 +70,13 @@ class SaveCommand:
         except FileNotFoundError:
             return None
         return [] if code == "0" else [f"the save command ended with {code}: {self.folder / entry.uuid}.log"]
+
+
+def _told(entry: Entry) -> dict[str, str]:
+    """What a save command is told."""
+    return {
+        **os.environ,
+        "FRACTAL_INSTANCE": entry.name,
+        "FRACTAL_INSTANCE_ID": entry.instance_id or "",
+        "FRACTAL_LAUNCH": entry.uuid,
+    }

@@ -15,6 +15,9 @@ def render(kind: str, python: str, checkout: Path) -> str:
     return {"systemd": _systemd, "launchd": _launchd, "cron": _cron}[kind](python, checkout)
 
 
+_KEY = "The API key has to be in ~/.fractal/cloud/lambda.key (0600): a timer does not see LAMBDA_API_KEY of a shell."
+
+
 def _systemd(python: str, checkout: Path) -> str:
     return f"""\
 # ~/.config/systemd/user/fractal-guard.service
@@ -43,6 +46,7 @@ AccuracySec=10
 [Install]
 WantedBy=timers.target
 
+# {_KEY}
 # Put the two parts into those files, then:
 #   systemctl --user daemon-reload && systemctl --user enable --now fractal-guard.timer
 #   loginctl enable-linger "$USER"      # also while nobody is logged in
@@ -62,7 +66,8 @@ def _launchd(python: str, checkout: Path) -> str:
     words = "".join(f"    <string>{_xml(word)}</string>\n" for word in (python, "-m", "remote.guard", "--once"))
     return f"""\
 <?xml version="1.0" encoding="UTF-8"?>
-<!-- ~/Library/LaunchAgents/console.fractal.guard.plist
+<!-- {_KEY}
+     ~/Library/LaunchAgents/console.fractal.guard.plist
      launchctl bootstrap gui/$UID ~/Library/LaunchAgents/console.fractal.guard.plist -->
 <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
 <plist version="1.0">
@@ -88,4 +93,4 @@ def _xml(text: str) -> str:
 def _cron(python: str, checkout: Path) -> str:
     # cron reads `%` as a line break.
     command = f"cd {shlex.quote(str(checkout))} && {shlex.quote(python)} -m remote.guard --once >/dev/null 2>&1"
-    return f"# Add with: crontab -e\n* * * * * {command.replace('%', chr(92) + '%')}\n"
+    return f"# {_KEY} Add with: crontab -e\n* * * * * {command.replace('%', chr(92) + '%')}\n"

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from remote.backoff import pause_s
 from remote.helper_session import Answer, Session, Start
 from remote.host import HostError, Unreachable
-from remote.ssh_connect import Connection
+from remote.ssh_connection import Connection
 from remote.ssh_errors import ConnectionLost
 
 Open = Callable[[], Connection]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,8 @@ from remote.host import HostError
 from remote.host_pins import alias_of
 from remote.ledger import Entry
 from remote.ssh_config import Target, resolve
-from remote.ssh_connect import Person, Trust, connect
+from remote.ssh_connect import connect
+from remote.ssh_trust import Person, Trust
 
 # What Lambda's images call their user.
 USER = "ubuntu"
@@ -67,13 +67,3 @@ def look_inside(entry: Entry, instance: Instance, paths: CloudPaths, aim: Aim = 
     with connect(aim(entry, instance), Trust(paths.pins)) as connection:
         done = connection.run("python3 -", stdin=source, timeout_s=_LOOK_S)
     return from_json(done.stdout.decode(errors="replace"))
-
-
-def environment_of(entry: Entry) -> dict[str, str]:
-    """What a save command is told."""
-    return {
-        **os.environ,
-        "FRACTAL_INSTANCE": entry.name,
-        "FRACTAL_INSTANCE_ID": entry.instance_id or "",
-        "FRACTAL_LAUNCH": entry.uuid,
-    }

@@ -60,6 +60,8 @@ class Entry:
     ended_at: float | None = None
     reason: str = ""
     """Why it is in this state, for people."""
+    guard_there: str = ""
+    """The guard on the machine itself: empty, `installed` (can save, can't end the bill), `armed` (has a key until a restart)."""
 
     @property
     def is_open(self) -> bool:
@@ -116,7 +118,7 @@ create table if not exists entries (
   price_cents_per_h integer not null, account text not null, asked_at real not null, lease_until real not null,
   max_usd real not null, idle_minutes real, on_cap text not null, grace_s real not null, state text not null,
   instance_id text unique, billing_from real not null, was_active integer not null, busy_at real,
-  save_asked_at real, ended_at real, reason text not null);
+  save_asked_at real, ended_at real, reason text not null, guard_there text not null);
 create unique index if not exists one_open_name on entries (name) where state in ('asked', 'rented', 'ending');
 create table if not exists history (at real not null, uuid text not null, what text not null);
 """
@@ -218,8 +220,16 @@ class Ledger:
         self._set(uuid, now, what, "state in ('asked', 'rented')",
                   lease_until=lease_until, max_usd=max_usd, save_asked_at=None)  # fmt: skip
 
+    def guard_is(self, uuid: str, state: str, now: float) -> None:
+        """What stands on the machine itself."""
+        self._set(uuid, now, f"guard on the machine {state}", "1", guard_there=state)
+
     def get(self, uuid: str) -> Entry | None:
         return self._one("uuid = ?", uuid)
+
+    def fresh(self, entry: Entry) -> Entry:
+        """The entry as it stands now."""
+        return self.get(entry.uuid) or entry
 
     def open_named(self, name: str) -> Entry | None:
         """The open machine with this name, if there is one."""

@@ -21,7 +21,9 @@ from engine.supervisor.ops import Chunk
 from remote.helper_link import Follower, HelperLink
 from remote.helper_session import Start
 from remote.ssh_config import Target, resolve
-from remote.ssh_connect import Connection, Person, Trust, connect
+from remote.ssh_connect import connect
+from remote.ssh_connection import Connection
+from remote.ssh_trust import Person, Trust
 from remote.sync import Sync
 from remote.tree import Tree
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from remote.cloud_errors import CloudError
 from remote.cloud_models import Instance
 from remote.guard_rules import Facts, first_due
-from remote.instances import gone_or_status
+from remote.instances import gone_or_status, is_young
 from remote.lambda_cloud import LambdaCloud
 from remote.ledger import LAUNCH_TAG, LEASE_TAG, NAME_TAG, Entry, Ledger, State, caps_of_tags
 
@@ -25,7 +25,7 @@ class Finding:
     """One machine or entry, and how the two agree."""
 
     kind: str
-    """ok, found, never, gone, doubt, ending, overdue, risen, orphan, foreign, elsewhere"""
+    """ok, found, never, gone, doubt, ending, overdue, sick, risen, orphan, foreign, elsewhere"""
     name: str
     words: str
     entry: Entry | None = None
@@ -35,7 +35,7 @@ class Finding:
     @property
     def is_fault(self) -> bool:
         """Somebody has to look: money may be running that nothing stops."""
-        return self.kind in ("doubt", "ending", "overdue", "risen", "orphan", "foreign", "elsewhere")
+        return self.kind in ("doubt", "ending", "overdue", "sick", "risen", "orphan", "foreign", "elsewhere")
 
 
 def sweep(cloud: LambdaCloud, ledger: Ledger, now: float) -> list[Finding]:
@@ -64,18 +64,19 @@ def compare(entries: Sequence[Entry], instances: Sequence[Instance], account: st
 def _of_entry(entry: Entry, instance: Instance | None, account: str, now: float) -> Finding:
     if instance is None:
         return _without_instance(entry, account, now)
-    if instance.is_gone:
-        return Finding("gone", entry.name, "terminated", entry, instance)
     if entry.state == "asked":
         return Finding("found", entry.name, f"its launch worked after all: {instance.id}", entry, instance)
+    if instance.is_gone:
+        return Finding("gone", entry.name, "terminated", entry, instance)
+    hint = f"fractal-console instances terminate {entry.name}"
     if entry.state == "ending":
-        hint = f"fractal-console instances terminate {entry.name}"
         return Finding("ending", entry.name, f"to be terminated, still {instance.status}", entry, instance, hint)
     due = first_due(facts_of(entry, now))
     if now >= due.at:
         words = f"over its {due.what}, {instance.status}, ${entry.cost_usd(now):.2f} so far"
-        hint = f"fractal-console instances terminate {entry.name}"
         return Finding("overdue", entry.name, words, entry, instance, hint)
+    if instance.status in ("unhealthy", "preempted"):
+        return Finding("sick", entry.name, f"{instance.status}, and it may bill on", entry, instance, hint)
     return Finding("ok", entry.name, f"{instance.status}, ${entry.cost_usd(now):.2f} so far", entry, instance)
 
 
@@ -83,6 +84,8 @@ def _without_instance(entry: Entry, account: str, now: float) -> Finding:
     if entry.account != account:
         words = f"launched with another API key (fingerprint {entry.account}): can't be seen with this one"
         return Finding("elsewhere", entry.name, words, entry, hint="set that key and sweep again")
+    if is_young(entry, now):
+        return Finding("ok", entry.name, "asked for just now, not in the list yet", entry)
     if entry.state != "asked":
         return Finding("gone", entry.name, "not in the account's list", entry)
     if now - entry.asked_at > APPEAR_S:
@@ -155,7 +158,7 @@ def _settle(finding: Finding, cloud: LambdaCloud, ledger: Ledger, now: float) ->
         ledger.failed(entry.uuid, finding.words, now)
     elif finding.kind == "gone":
         return _confirm(finding, entry, cloud, ledger, now)
-    if instance is not None and finding.kind in ("ok", "found"):
+    if instance is not None and finding.kind in ("ok", "found", "overdue", "sick"):
         ledger.seen(entry.uuid, is_active=instance.status != "booting", now=now)
     return finding
 
@@ -163,7 +166,7 @@ def _settle(finding: Finding, cloud: LambdaCloud, ledger: Ledger, now: float) ->
 def _confirm(finding: Finding, entry: Entry, cloud: LambdaCloud, ledger: Ledger, now: float) -> Finding:
     """A list may lag or be cut: ask for this one instance before the entry is closed."""
     try:
-        status = gone_or_status(cloud, entry)
+        status = gone_or_status(cloud, entry, now)
     except CloudError as error:
         return Finding("ending", entry.name, f"not in the list; {error.message}", entry, hint=error.hint)
     if status is None:

@@ -12,7 +12,7 @@ import pytest
 
 from console.errors import UserError
 from console.host_verbs import HostDesk, act, add_arguments, open_host
-from console.model_verbs import Table
+from console.verbs.model_tables import Table
 from engine.config.hosts import Named, load_file
 from remote.ssh_host import SshHost
 from tests.remote.box import Box

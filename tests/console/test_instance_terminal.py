@@ -14,7 +14,8 @@ import pytest
 from console import instance_terminal
 from console.instance_arguments import add_arguments
 from console.instance_terminal import agree, run_verb
-from remote.fake_lambda import DEMO_KEY, FakeAccount, FakeLambda
+from remote.fake_account import DEMO_KEY, FakeAccount
+from remote.fake_lambda import FakeLambda
 
 
 @pytest.fixture

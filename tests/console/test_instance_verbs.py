@@ -18,17 +18,18 @@ from console.errors import UserError
 from console.instance_arguments import add_arguments
 from console.instance_verbs import ACTIONS, Desk, act, open_desk, settings_of
 from console.verbs.model_tables import Table
-from remote import fake_lambda as faults
+from remote import fake_account as faults
 from remote.api_key import ApiKey
+from remote.clock import Time
 from remote.cloud_paths import CloudPaths
-from remote.fake_lambda import DEMO_KEY, FakeAccount, FakeLambda
+from remote.fake_account import DEMO_KEY, FakeAccount
+from remote.fake_lambda import FakeLambda
 from remote.host_pins import Pins, alias_of
-from remote.instances import Time
 from remote.lambda_cloud import LambdaCloud
 from remote.ledger import Entry, Ledger
 from remote.pace import Pace
 from remote.ssh_config import Target
-from remote.ssh_connect import Person, Presented
+from remote.ssh_trust import Person, Presented
 from tests.remote.sshd import Sshd, make_key, needs_sshd, public
 
 
@@ -120,6 +121,21 @@ def test_launch_rents_pins_a_host_key_and_sees_to_the_guard(session: Session) ->
     assert pin
     assert pin.public in str(machine.user_data)
     assert guards == [True]
+
+
+def test_a_guard_that_does_not_start_is_told_and_the_machine_stays_known(session: Session) -> None:
+    def broken() -> None:
+        raise OSError("no more processes")
+
+    assert session.type("launch a100 --yes", start_guard=broken).code == 0
+    assert "NO GUARD on this computer (no more processes)" in session.said[-1]
+    assert session.open_names() == ["a100"]
+
+
+def test_the_list_says_which_machines_have_a_guard_of_their_own(session: Session) -> None:
+    session.type("launch a100 --yes")
+    session.type("launch a10 --yes --guard-on-instance")
+    assert [told["guard_there"] for told in session.type("list").data] == ["", "installed"]
 
 
 def test_launch_without_a_guard_on_the_machine_puts_none_there(session: Session) -> None:

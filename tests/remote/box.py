@@ -8,8 +8,10 @@ from pathlib import Path
 
 from engine.config.hosts import HostEntry
 from remote.ssh_config import Target
-from remote.ssh_connect import Connection, Trust, connect
+from remote.ssh_connect import connect
+from remote.ssh_connection import Connection
 from remote.ssh_host import SshHost
+from remote.ssh_trust import Trust
 from tests.remote.sshd import Sshd
 
 

@@ -10,7 +10,8 @@ import pytest
 from engine.protocol.layout import Root
 from remote.api_key import ApiKey
 from remote.cloud_paths import CloudPaths
-from remote.fake_lambda import DEMO_KEY, FakeAccount, FakeLambda
+from remote.fake_account import DEMO_KEY, FakeAccount
+from remote.fake_lambda import FakeLambda
 from remote.lambda_cloud import LambdaCloud
 from remote.ledger import Ledger
 from remote.pace import Pace

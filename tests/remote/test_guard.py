@@ -9,16 +9,19 @@ from pathlib import Path
 import pytest
 
 from engine.protocol.durable import read_json
-from remote import fake_lambda as faults
+from remote import fake_account as faults
 from remote.activity import Activity
+from remote.clock import Time
 from remote.cloud_errors import AskPerson
 from remote.cloud_models import Instance
 from remote.cloud_paths import CloudPaths
-from remote.fake_lambda import FakeAccount
-from remote.guard import AlreadyGuarded, Hooks, Look, Watch, armed, is_armed, look, look_once, take_lock, watch
-from remote.instances import Time, Wish, launch, plan_launch
+from remote.fake_account import FakeAccount
+from remote.fake_lambda import FakeLambda
+from remote.guard import AlreadyGuarded, Watch, armed, look_once, take_lock, watch
+from remote.guard_look import Hooks, Look, look
 from remote.lambda_cloud import LambdaCloud
 from remote.ledger import Entry, Ledger
+from remote.renting import Wish, launch, plan_launch
 from tests.remote.conftest import Clock
 
 
@@ -191,6 +194,14 @@ def test_one_machine_with_a_fault_leaves_the_others_guarded(make: Make, monkeypa
     assert world.account.machines[str(second.instance_id)].end_asked is not None
 
 
+@pytest.mark.parametrize("fate", ["unhealthy", "preempted"])
+def test_a_sick_machine_is_told(make: Make, fate: str) -> None:
+    world = make()
+    world.account.machines[str(world.entry.instance_id)].fate = fate
+    world.clock.at += 200
+    assert [note.action for note in world.look().notes] == ["look", "nothing"]
+
+
 def test_a_preempted_machine_is_looked_after_until_its_caps(make: Make) -> None:
     world = make(max_hours=1, on_cap="terminate")
     world.account.machines[str(world.entry.instance_id)].fate = "preempted"
@@ -233,7 +244,7 @@ def test_a_quiet_account_is_exit_code_0(cloud: LambdaCloud, ledger: Ledger, cloc
 
 
 @pytest.fixture
-def todo(paths: CloudPaths, fake: faults.FakeLambda, clock: Clock, cloud: LambdaCloud) -> Watch:
+def todo(paths: CloudPaths, fake: FakeLambda, clock: Clock, cloud: LambdaCloud) -> Watch:
     class Lasting:
         """The one client of the test, not closed after each look."""
 
@@ -267,6 +278,7 @@ def test_a_guard_without_a_key_goes_on_and_says_so(paths: CloudPaths, clock: Clo
     beat = read_json(paths.guard_beat)
     assert beat
     assert "no Lambda API key" in beat["notes"][0]["because"]
+    assert armed(paths, clock.at + 5) == "the guard looks and can't tell: AskPerson: there is no Lambda API key"
 
 
 def test_the_screen_can_tell_whether_a_guard_watches(todo: Watch, paths: CloudPaths, clock: Clock) -> None:
@@ -286,7 +298,6 @@ def test_a_second_guard_goes_away_while_the_first_beats(todo: Watch, paths: Clou
         take_lock(paths, clock.at + 30)
     assert take_lock(paths, clock.at + 3600) is None  # stuck: worked around
     os.close(lock)
-    assert is_armed(paths, clock.at)
 
 
 def test_the_log_tells_what_was_done_and_keeps_quiet_otherwise(todo: Watch, make: Make, paths: CloudPaths) -> None:
@@ -294,6 +305,14 @@ def test_the_log_tells_what_was_done_and_keeps_quiet_otherwise(todo: Watch, make
     watch(todo)
     lines = Path(paths.guard_log).read_text().splitlines()
     assert [line.split(": ")[1] for line in lines] == ["terminate", "ended"]
+
+
+def test_the_log_does_not_repeat_itself(todo: Watch, account: FakeAccount, paths: CloudPaths) -> None:
+    order = {"instance_type_name": "gpu_1x_a10", "region_name": "us-west-1", "ssh_key_names": ["laptop"]}
+    account.launch({**order, "name": "left-behind"})
+    for _ in range(3):
+        look_once(todo)
+    assert [line.split(": ")[1] for line in paths.guard_log.read_text().splitlines()] == ["look"]
 
 
 def test_the_instance_given_to_a_look_is_the_one_of_the_entry(make: Make) -> None:

@@ -6,6 +6,7 @@ import configparser
 import json
 import os
 import plistlib
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,8 @@ from engine.protocol.durable import read_json
 from engine.protocol.identity import Identity, alive
 from remote.caps import caps_for
 from remote.cloud_paths import CloudPaths
-from remote.fake_lambda import DEMO_KEY, FakeAccount, FakeLambda
+from remote.fake_account import DEMO_KEY, FakeAccount
+from remote.fake_lambda import FakeLambda
 from remote.guard_hooks import SaveCommand
 from remote.guard_schedule import render
 from remote.ledger import Ledger, new_entry
@@ -161,6 +163,16 @@ def test_the_cron_line_runs_as_it_stands(tmp_path: Path) -> None:
 def test_rendering_installs_nothing(environ: dict[str, str], tmp_path: Path) -> None:
     assert "[Timer]" in guard(environ, "--render", "systemd").stdout
     assert not (tmp_path / "cloud").exists()
+
+
+def test_the_demo_server_is_an_account_to_play_with(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "remote.fake_lambda", "--port", "0", "--boot-s", "0"]
+    with subprocess.Popen(argv, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout
+        words = dict(word.split("=", 1) for word in demo.stdout.readline().split())
+        done = guard({**os.environ, **words, "FRACTAL_ROOT": str(tmp_path)}, "--once")
+        demo.send_signal(signal.SIGINT)
+    assert (done.returncode, demo.returncode) == (0, 0)
 
 
 def test_two_processes_write_one_ledger(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from remote.activity import Activity
 from remote.cloud_init import arm_command, arm_orders, end_command, guard_files, user_data
-from remote.fake_lambda import DEMO_KEY, FakeAccount, FakeLambda
+from remote.fake_account import DEMO_KEY, FakeAccount
+from remote.fake_lambda import FakeLambda
 from remote.host_pins import new_host_key
 from remote.instance_guard import Machine, Settings, tick
 
@@ -114,7 +115,7 @@ def test_without_a_key_it_says_that_the_machine_still_bills(settings: Settings, 
 
 
 def test_a_provider_that_does_not_answer_is_asked_again(settings: Settings, account: FakeAccount) -> None:
-    from remote import fake_lambda as faults
+    from remote import fake_account as faults
 
     account.fail_next("terminate", faults.NOT_DONE_500)
     life = Life(replace(settings, on_cap="terminate"))

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from remote import fake_lambda as faults
+from remote import fake_account as faults
 from remote.api_key import ApiKey
+from remote.clock import Time
 from remote.cloud_errors import Ambiguous, AskPerson, CloudError, Refused, TryElsewhere, Unreachable
 from remote.cloud_models import Instance, SshKey
 from remote.cloud_paths import CloudPaths
-from remote.fake_lambda import FakeAccount, FakeLambda, Fault
-from remote.instances import (
-    LaunchPlan,
-    NotConfirmed,
-    NotUsable,
-    Stage,
-    Time,
-    Wish,
-    choose_ssh_key,
-    launch,
-    plan_launch,
-    terminate,
-    wait,
-)
+from remote.fake_account import FakeAccount, Fault
+from remote.fake_lambda import FakeLambda
+from remote.instances import NotConfirmed, NotUsable, Stage, terminate, wait
 from remote.lambda_cloud import LambdaCloud
 from remote.ledger import Entry, Ledger, NameTaken
 from remote.pace import Pace
+from remote.renting import LaunchPlan, Wish, choose_ssh_key, launch, plan_launch
 from tests.remote.conftest import Clock
 
 
@@ -313,6 +304,22 @@ def test_a_machine_that_the_provider_has_forgotten_is_gone(
 ) -> None:
     account.forget_s = 0
     assert terminate(cloud, ledger, running, "asked", time).state == "ended"
+
+
+def test_a_machine_ended_before_it_was_visible_is_ended_all_the_same(
+    cloud: LambdaCloud, ledger: Ledger, plan: LaunchPlan, time: Time, account: FakeAccount
+) -> None:
+    account.appear_s = 100
+    entry = launch(cloud, ledger, plan, time)
+    assert terminate(cloud, ledger, entry, "asked", time).state == "ended"
+    assert account.burning() == []
+
+
+def test_waiting_for_a_machine_that_is_not_visible_yet_goes_on(
+    cloud: LambdaCloud, ledger: Ledger, plan: LaunchPlan, time: Time, account: FakeAccount
+) -> None:
+    account.appear_s = 100
+    assert ready(cloud, ledger, launch(cloud, ledger, plan, time), time)[-1].name == "ready"
 
 
 def test_a_preempted_machine_is_terminated_all_the_same(

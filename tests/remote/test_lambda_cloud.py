@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from remote import fake_lambda as faults
+from remote import fake_account as faults
 from remote.api_key import ApiKey
 from remote.cloud_errors import (
     Absent,
@@ -22,7 +22,8 @@ from remote.cloud_errors import (
 )
 from remote.cloud_models import LaunchOrder
 from remote.cloud_paths import CloudPaths
-from remote.fake_lambda import FakeAccount, FakeLambda, Fault
+from remote.fake_account import FakeAccount, Fault
+from remote.fake_lambda import FakeLambda
 from remote.lambda_cloud import LambdaCloud
 from remote.pace import Pace
 from tests.remote.conftest import Clock

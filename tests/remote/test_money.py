@@ -10,14 +10,16 @@ from contextlib import suppress
 
 import pytest
 
-from remote import fake_lambda as faults
+from remote import fake_account as faults
 from remote.activity import Activity
+from remote.clock import Time
 from remote.cloud_errors import CloudError
-from remote.fake_lambda import FakeAccount
-from remote.guard import Hooks, look
-from remote.instances import Time, Wish, launch, plan_launch, terminate
+from remote.fake_account import FakeAccount
+from remote.guard_look import Hooks, look
+from remote.instances import terminate
 from remote.lambda_cloud import LambdaCloud
 from remote.ledger import LAUNCH_TAG, Ledger, NameTaken
+from remote.renting import Wish, launch, plan_launch
 from tests.remote.conftest import Clock
 
 _LIES = [
@@ -49,6 +51,7 @@ class Life:
     def trouble(self) -> None:
         """Some of the next answers go wrong."""
         self.account.faults.clear()
+        self.account.appear_s = self.random.choice([0, 0, 40, 200])
         for operation in _OPERATIONS:
             if self.random.random() < 0.5:
                 self.account.fail_next(operation, *self.random.choices(_LIES, k=self.random.randint(1, 7)))
@@ -92,6 +95,7 @@ class Life:
     def settle(self) -> None:
         """The weather clears; the guard goes on for the longest lease and the time in which a launch may appear."""
         self.account.faults.clear()
+        self.account.appear_s = 0
         for _ in range(180):
             self.guard()
             self.clock.at += 60

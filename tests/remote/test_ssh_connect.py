@@ -18,7 +18,8 @@ import pytest
 
 from remote.host_pins import INJECTED, Pins, alias_of, new_host_key
 from remote.ssh_config import Target, resolve
-from remote.ssh_connect import Completed, Connection, Person, Presented, Trust, connect
+from remote.ssh_connect import connect
+from remote.ssh_connection import Completed, Connection
 from remote.ssh_errors import (
     BadSshConfig,
     ConnectionLost,
@@ -27,6 +28,7 @@ from remote.ssh_errors import (
     LoginRefused,
     NoWay,
 )
+from remote.ssh_trust import Person, Presented, Trust
 from tests.remote.sshd import Sshd, free_port, make_key, needs_sshd
 
 pytestmark = needs_sshd

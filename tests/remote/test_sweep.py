@@ -4,15 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from remote import fake_lambda as faults
+from remote import fake_account as faults
 from remote.api_key import ApiKey
+from remote.clock import Time
 from remote.cloud_errors import CloudError
 from remote.cloud_paths import CloudPaths
-from remote.fake_lambda import FakeAccount, FakeLambda
-from remote.instances import Time, Wish, launch, plan_launch
+from remote.fake_account import FakeAccount
+from remote.fake_lambda import FakeLambda
 from remote.lambda_cloud import LambdaCloud
 from remote.ledger import Entry, Ledger
 from remote.pace import Pace
+from remote.renting import Wish, launch, plan_launch
 from remote.sweep import Finding, adopted_entry, sweep
 from tests.remote.conftest import Clock
 
@@ -81,6 +83,29 @@ def test_a_machine_that_ended_and_runs_has_to_end_again_under_a_name_of_its_own(
     assert {(e.state, e.name) for e in ledger.open()} == {("rented", "a100"), ("ending", f"a100-{entry.uuid[:4]}")}
 
 
+def test_a_launch_in_doubt_that_was_ended_elsewhere_is_closed(
+    cloud: LambdaCloud, ledger: Ledger, clock: Clock, account: FakeAccount
+) -> None:
+    in_doubt(cloud, ledger, clock, account, faults.DONE_BUT_500)
+    account.terminate({"instance_ids": list(account.machines)})
+    clock.at += 600
+    assert swept(cloud, ledger, clock) == [("found", "a100")]
+    assert swept(cloud, ledger, clock) == [("gone", "a100")]
+    assert ledger.open() == []
+
+
+def test_a_machine_that_is_not_visible_yet_is_not_taken_for_gone(
+    cloud: LambdaCloud, ledger: Ledger, clock: Clock, account: FakeAccount
+) -> None:
+    account.appear_s = 200
+    plan = plan_launch(cloud, Wish("a100", "a100"))
+    launch(cloud, ledger, plan, Time(clock.now, clock.sleep))
+    assert swept(cloud, ledger, clock) == [("ok", "a100")]
+    clock.at += 250
+    assert swept(cloud, ledger, clock) == [("ok", "a100")]
+    assert [e.was_active for e in ledger.open()] == [True]
+
+
 def test_a_machine_over_its_lease_is_a_fault(
     cloud: LambdaCloud, ledger: Ledger, clock: Clock, entry: Entry, account: FakeAccount
 ) -> None:
@@ -136,6 +161,7 @@ def test_a_list_that_leaves_a_machine_out_does_not_close_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(account, "listed", list)
+    clock.at += 600
     [finding] = sweep(cloud, ledger, clock.now())
     assert (finding.kind, finding.is_fault) == ("ending", True)
     assert ledger.open() != []
