@@ -15,7 +15,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from remote.locked_file import rewrite
+from remote.cloud.locked_file import rewrite
 
 INJECTED, CONFIRMED = "injected", "confirmed"
 

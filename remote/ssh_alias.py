@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from remote.locked_file import rewrite
+from remote.cloud.locked_file import rewrite
 
 _HEAD = "# fractal-console: "
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from engine.protocol.layout import Root
-from remote.api_key import ApiKey
-from remote.cloud_paths import CloudPaths
-from remote.fake_account import DEMO_KEY, FakeAccount
-from remote.fake_lambda import FakeLambda
-from remote.lambda_cloud import LambdaCloud
-from remote.ledger import Ledger
-from remote.pace import Pace
+from remote.cloud.api_key import ApiKey
+from remote.cloud.cloud_paths import CloudPaths
+from remote.cloud.fake_account import DEMO_KEY, FakeAccount
+from remote.cloud.fake_lambda import FakeLambda
+from remote.cloud.lambda_cloud import LambdaCloud
+from remote.cloud.ledger import Ledger
+from remote.cloud.pace import Pace
 from remote.ssh_host import SshHost
 from tests.remote.box import Box
 from tests.remote.sshd import SSHD, Sshd, make_key

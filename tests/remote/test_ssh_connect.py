@@ -384,7 +384,7 @@ def test_a_jump_that_hangs_is_given_up(silent: int, target: Target, trust: Trust
 
 
 def test_something_else_than_ssh_on_the_port_is_said(trust: Trust) -> None:
-    from remote.fake_lambda import FakeLambda
+    from remote.cloud.fake_lambda import FakeLambda
 
     with FakeLambda() as web:
         port = int(web.url.rpartition(":")[2])
