@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from console import cli
+from console import errors
 from console.store import Store
 from engine.protocol.durable import create_once, write_json
 from engine.protocol.events import encode
@@ -297,7 +297,7 @@ def test_a_broken_index_ends_in_one_line_that_says_what_to_do(
     path.write_bytes(spoil + whole[len(spoil) :])
     with pytest.raises(sqlite3.Error) as error:
         Store(path).refresh(root)
-    line = cli.foreseen(error.value)
+    line = errors.foreseen(error.value)
     assert line is not None
     assert "\n" not in line
     assert "move it aside" in line
