@@ -51,7 +51,8 @@ def plan(tree: Tree, base: Tree | None) -> Difference:
     if base is None:
         return Difference("", tree.files, ())
     old = {f.path: f for f in base.files}
-    changed = tuple(f for f in tree.files if old.get(f.path) != f)
+    # A file that was not read again is the same object: thousands of comparisons less.
+    changed = tuple(f for f in tree.files if (was := old.get(f.path)) is not f and was != f)
     return Difference(base.hash, changed, tuple(old.keys() - {f.path for f in tree.files}))
 
 
