@@ -11,7 +11,10 @@ import hashlib
 import os
 import platform
 import shutil
+import signal
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -67,6 +70,7 @@ class Answers:
             "stop": self._stop,
             "tree": self._tree,
             "range": _range,
+            "shell": self._shell,
         }
         """Answered by a thread, so that a start of Python or a large file keeps nobody waiting."""
 
@@ -133,6 +137,28 @@ class Answers:
     def _stop_plan(self, args: Args) -> Answer:
         execute.ask_stop(self.root, args["plan"], args["by"], args["why"])
         return {}, b""
+
+    def _shell(self, args: Args, stream: Stream, incoming: Iterator[bytes]) -> Answer:
+        """Run a script of `sh` in the root; its output comes in parts, both streams as one, as they are written."""
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", args["script"]],
+            cwd=self.root.path,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        timer = threading.Timer(args["limit_s"], os.killpg, (process.pid, signal.SIGKILL))
+        timer.daemon = True
+        timer.start()
+        with process.stdout as output:
+            while data := os.read(output.fileno(), 64 << 10):
+                stream({}, data)
+        code = process.wait()
+        in_time = timer.is_alive()
+        timer.cancel()
+        return {"code": code, "in_time": in_time}, b""
 
     def _tree(self, args: Args, stream: Stream, incoming: Iterator[bytes]) -> Answer:
         try:
