@@ -10,6 +10,7 @@ import errno
 import hashlib
 import os
 import platform
+import queue
 import shutil
 import signal
 import subprocess
@@ -73,6 +74,8 @@ class Answers:
             "shell": self._shell,
         }
         """Answered by a thread, so that a start of Python or a large file keeps nobody waiting."""
+        self.afterwards: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        """Work that makes the next answer faster; done when this one is given."""
 
     def _facts(self, args: Args) -> Answer:
         facts = {
@@ -167,6 +170,7 @@ class Answers:
             if seen is None or seen.missing or args["look"]:
                 return {"missing": None if seen is None else seen.missing}, b""
             path = trees.build(self.root, order, seen, incoming)
+            self.afterwards.put(lambda: trees.lay_ahead(self.root, order.tree))
         except trees.BadContent as error:
             raise Refusal("host", str(error)) from None
         return {"path": str(path), "missing": []}, b""

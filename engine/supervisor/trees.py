@@ -207,7 +207,8 @@ def build(root: Root, order: Order, seen: Survey, incoming: Iterator[bytes]) -> 
     root.trees.mkdir(parents=True, exist_ok=True)
     staging = tempfile.mkdtemp(prefix=".tree-", dir=root.trees)
     try:
-        marks = _fill(staging, seen.files, seen.sources, order, incoming)
+        laid = _take_ahead(root, order.base, staging)
+        marks = _fill(staging, laid, seen.files, seen.sources, order, incoming)
         os.chmod(staging, 0o755)
         _put_in_place(staging, target)
     except BaseException:
@@ -217,13 +218,64 @@ def build(root: Root, order: Order, seen: Survey, incoming: Iterator[bytes]) -> 
     return target
 
 
+def ahead_path(root: Root, tree: str) -> Path:
+    return root.trees / f".ahead-{tree}"
+
+
+def lay_ahead(root: Root, tree: str) -> None:
+    """Copy a tree by hard links while nobody waits: the next one differs in a few files and begins with this copy."""
+    known, ahead = kept(root, tree), ahead_path(root, tree)
+    if known is None or ahead.exists() or len(sound(str(root.trees / tree), known)) != len(known.files):
+        return
+    staging = tempfile.mkdtemp(prefix=".tree-", dir=root.trees)
+    try:
+        _make_folders(staging, known.files)
+        folder = str(root.trees / tree)
+        _link_all(staging, {path: (folder, path, marks) for path, marks in known.marks.items()})
+        os.rename(staging, ahead)
+    except OSError:
+        shutil.rmtree(staging, ignore_errors=True)
+    for old in root.trees.glob(".ahead-*"):
+        if old != ahead:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _take_ahead(root: Root, base: str, staging: str) -> set[str]:
+    """Begin with the copy that was laid ahead, where there is one: the files that lie in `staging` now."""
+    known = kept(root, base) if base else None
+    if known is None:
+        return set()
+    try:
+        os.rename(ahead_path(root, base), staging)  # onto the empty folder; one of two that want it gets it
+    except OSError:
+        return set()
+    return set(known.files)
+
+
 def _fill(
-    staging: str, files: dict[str, Entry], sources: dict[str, Source], order: Order, incoming: Iterator[bytes]
+    staging: str,
+    laid: set[str],
+    files: dict[str, Entry],
+    sources: dict[str, Source],
+    order: Order,
+    incoming: Iterator[bytes],
 ) -> dict[str, Marks]:
+    """What lies there already stays where the base has the same file in the same place, and was looked at in the survey."""
+    sent = set(order.sent)
+    stays = {
+        p for p in laid if p in sources and sources[p][1] == p and p not in sent and _is_of(sources[p], order.base)
+    }
+    for path in laid - stays:
+        os.unlink(f"{staging}/{path}")
     _make_folders(staging, files)
     reader = _Reader(_unpacked(incoming) if order.packed else incoming)
     came = {path: _write_file(f"{staging}/{path}", files[path], reader) for path in order.sent}
-    return came | _link_all(staging, {path: source for path, source in sources.items() if path not in came})
+    rest = {path: source for path, source in sources.items() if path not in came and path not in stays}
+    return came | {path: sources[path][2] for path in stays} | _link_all(staging, rest)
+
+
+def _is_of(source: Source, tree: str) -> bool:
+    return source[0].endswith(f"/{tree}")
 
 
 def _link_all(staging: str, sources: dict[str, Source]) -> dict[str, Marks]:
@@ -265,8 +317,9 @@ def _marks(path: str) -> Marks:
 
 
 def _make_folders(staging: str, files: dict[str, Entry]) -> None:
-    for folder in sorted({os.path.dirname(path) for path in files}):
-        os.makedirs(f"{staging}/{folder}", exist_ok=True)
+    for folder in sorted({path.rpartition("/")[0] for path in files}):
+        if not os.path.isdir(f"{staging}/{folder}"):
+            os.makedirs(f"{staging}/{folder}")
 
 
 def _unpacked(incoming: Iterator[bytes]) -> Iterator[bytes]:
@@ -321,12 +374,12 @@ def _put_in_place(staging: str, target: Path) -> None:
     try:
         os.rename(staging, target)
     except OSError:
-        # There is one: of another console a moment ago, or one that somebody has damaged. Ours is known to be right.
+        # There is one: of another console a moment ago, or one that somebody has damaged. Ours is known to be right; the
+        # other is kept aside, since a run may stand in it.
         old = tempfile.mkdtemp(prefix=".old-", dir=target.parent)
         with contextlib.suppress(OSError):
             os.rename(target, f"{old}/tree")
         os.rename(staging, target)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def _write_manifest(root: Root, tree: str, files: dict[str, Entry], marks: dict[str, Marks]) -> None:

@@ -23,6 +23,8 @@ class Rivals:
 
     ways: dict[str, Act]
     rounds: int = 5
+    pause_s: float = 0.0
+    """Before each: what the last one left to be done (ours lays the next tree ahead) is not counted against the next."""
     times: dict[str, list[float]] = field(default_factory=dict)
 
     def run(self, before_each: Callable[[], None] = lambda: None) -> Rivals:
@@ -31,6 +33,7 @@ class Rivals:
         for at in range(self.rounds + 1):
             for name, act in self.ways.items():
                 before_each()
+                time.sleep(self.pause_s)
                 begun = time.perf_counter()
                 act()
                 if at:  # the first round warms

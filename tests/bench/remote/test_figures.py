@@ -112,7 +112,9 @@ def test_one_changed_file_of_2000(
         host.put_tree(reader.read(source))
 
     theirs = tmp_path / "theirs"
-    rivals = Rivals({"ours": ours, "rsync -a": lambda: openssh.rsync(source, theirs)}, rounds=9).run(change)
+    rivals = Rivals({"ours": ours, "rsync -a": lambda: openssh.rsync(source, theirs)}, rounds=9, pause_s=1.0).run(
+        change
+    )
     rivals.show(f"one file of 2,000 changed, {way[0]}", "ours")
     assert rivals.ratio("ours", "rsync -a") >= 2
 
