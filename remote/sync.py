@@ -18,7 +18,7 @@ from typing import Any
 
 from engine.protocol.frames import PIECE
 from remote.helper_link import HelperLink
-from remote.host import HostError
+from remote.host import HostError, LaunchError
 from remote.tree import Tree, TreeFile
 
 # So much is sent without asking first whether the host has it already: less than a round trip is worth.
@@ -29,7 +29,7 @@ _WORTH_PACKING = 0.75
 _SAMPLE = 256 << 10
 
 
-class ChangedMeanwhile(HostError):
+class ChangedMeanwhile(LaunchError):
     """A file changed while it was sent; sync again."""
 
 

@@ -172,7 +172,7 @@ class Answers:
             path = trees.build(self.root, order, seen, incoming)
             self.afterwards.put(lambda: trees.lay_ahead(self.root, order.tree))
         except trees.BadContent as error:
-            raise Refusal("host", str(error)) from None
+            raise Refusal("launch", str(error)) from None
         return {"path": str(path), "missing": []}, b""
 
 
