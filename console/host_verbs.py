@@ -139,8 +139,9 @@ ACTIONS: dict[str, Callable[[HostDesk, argparse.Namespace], Table]] = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The sub-verbs of `hosts`."""
+    parser.add_argument("--json", action="store_true", help="for programs")
     verbs = parser.add_subparsers(dest="host_verb", metavar="VERB")
-    verbs.add_parser("list", help="every host that has a name")
+    listing = verbs.add_parser("list", help="every host that has a name")
     add = verbs.add_parser("add", help="name a machine that ssh reaches")
     add.add_argument("name")
     add.add_argument("--ssh", required=True, help="an alias of ~/.ssh/config, or user@host:port")
@@ -151,3 +152,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--untried", action="store_true", help="write it down without logging in")
     gone = verbs.add_parser("remove", help="forget a name")
     gone.add_argument("name")
+    for sub in (listing, add, gone):
+        # Without a default of its own: it would take back what was said before the sub-verb.
+        sub.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="for programs")

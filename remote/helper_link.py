@@ -64,6 +64,35 @@ class _Followed:
             session.unwatch(self.number)
 
 
+@dataclass(frozen=True)
+class Shelled:
+    """A script that ended."""
+
+    code: int
+    output: str
+    in_time: bool = True
+
+
+class _Lines:
+    """Bytes as they come, told line by line; an unfinished last line at the end."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._all = b""
+        self._told = 0
+
+    def take(self, head: dict[str, Any], data: bytes) -> None:
+        self._all += data
+        while (end := self._all.find(b"\n", self._told)) >= 0:
+            self._say(self._all[self._told : end].decode(errors="replace").rstrip("\r"))
+            self._told = end + 1
+
+    def text(self) -> str:
+        if self._told < len(self._all):
+            self.take({}, b"\n")
+        return self._all.decode(errors="replace")
+
+
 class HelperLink:
     """See above. Any thread may use it."""
 
@@ -150,6 +179,18 @@ class HelperLink:
                 wait = 0.0 if attempt == 1 else pause_s(attempt - 1, self._luck())
                 if not (known or self.losses) or time.monotonic() + wait > deadline or self._closed.wait(wait):
                     raise
+
+    def shell(self, script: str, say: Callable[[str], None], timeout_s: float) -> Shelled:
+        """Run a script there. After a loss it is run again: it must bear that."""
+        kept: list[_Lines] = []
+
+        def once(session: Session) -> Answer:
+            kept.append(_Lines(say))
+            wait_s = timeout_s + 30.0
+            return session.ask("shell", wait_s, on_part=kept[-1].take, script=script, limit_s=timeout_s)
+
+        head = self.persist(once).head
+        return Shelled(head["code"], kept[-1].text(), head["in_time"])
 
     # Following
 
