@@ -223,3 +223,18 @@ def test_without_vllm_the_message_names_the_way_out(monkeypatch):
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(StepFailed, match=r"generate\.backend=transformers"):
         open_generator(Generate(backend="vllm", model="x"))
+
+
+def test_a_race_without_vllm_still_measures_transformers(tiny_model, tmp_path, monkeypatch, capsys):
+    from pathlib import Path
+
+    from engine.verify.generate import race
+
+    monkeypatch.chdir(Path(__file__).resolve().parents[3])
+    monkeypatch.setenv("FRACTAL_WORK", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    words = ["--preset", "smoke", "problems.limit=2", "generate.backend=transformers", f"generate.model={tiny_model}"]
+    race.main([*words, "generate.n_test=2", "generate.max_tokens=4"])
+    said = capsys.readouterr().out
+    assert "tokens/s over 4 samples" in said
+    assert "vllm: left out" in said
