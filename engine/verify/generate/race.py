@@ -1,7 +1,7 @@
 """vLLM against transformers on this machine: the same model, prompts, samples and limits; tokens a second of each.
 
     python -m engine.verify.generate.race --preset a100 problems.limit=8 generate.n_test=16
-    python -m engine.verify.generate.race generate.backend=transformers generate.model=FOLDER generate.n_test=4 problems.limit=2
+    python -m engine.verify.generate.race --preset smoke generate.backend=transformers generate.model=FOLDER
 
 The start of an engine is left out, its first unit too (compilation, caches). A backend that isn't installed is named and left out;
 then there is no ratio.
