@@ -3,8 +3,8 @@
     python -m engine.verify.generate.race --preset a100 problems.limit=8 generate.n_test=16
     python -m engine.verify.generate.race --preset smoke generate.backend=transformers generate.model=FOLDER
 
-The start of an engine is left out, its first unit too (compilation, caches). A backend that isn't installed is named and left out;
-then there is no ratio.
+The start of an engine is left out, its first unit too (compilation, caches). A backend that isn't installed is named and
+left out; then there is no ratio.
 """
 
 from __future__ import annotations
