@@ -85,6 +85,17 @@ def test_other_parameters_are_refused(work):
         generate.main([*words, "seed=1"])
 
 
+def test_labels_of_other_candidates_are_refused(work):
+    words = ["test", "--preset", "smoke", "problems.limit=2", "generate.n_test=2"]
+    generate.main(words)
+    execute.main(words)
+    for file in work.glob("mbpp_test_generations.*"):
+        file.unlink()
+    generate.main([*words, "seed=1"])
+    with pytest.raises(StepFailed, match="other parameters"):
+        execute.main([*words, "seed=1"])
+
+
 def test_a_step_before_its_time_says_which_file_is_missing(work):
     with pytest.raises(StepFailed, match=r"mbpp_labeled\.jsonl does not exist; run the step that makes it"):
         train_critic.main(["--preset", "smoke"])
