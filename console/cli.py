@@ -13,6 +13,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from console.errors import foreseen
+
 # verb → (module, what it does, group). The module has `add_arguments(parser, verb)` in `console.verbs.words` and `run`.
 VERBS: dict[str, tuple[str, str]] = {
     "phases": ("looking", "list the phases with their state and gates"),
@@ -112,41 +114,3 @@ def _open_console() -> int:
     from console.verbs.looking import without_terminal
 
     return without_terminal()
-
-
-# By name, so that looking an error up imports nothing heavy.
-_SPOKEN_ERRORS = frozenset(
-    [
-        "ConfigError",
-        "HostError",
-        "LaunchError",
-        "UnknownRun",
-        "Unreachable",
-        "NewerProtocol",
-        "RegistryError",
-        "Refused",
-    ]
-)
-
-
-def foreseen(error: Exception) -> str | None:
-    """The line for an error that a user can meet; None for a bug, which flies."""
-    from console.errors import UserError
-
-    if isinstance(error, UserError):
-        return str(error)
-    if type(error).__name__ in _SPOKEN_ERRORS:
-        return str(error)
-    if isinstance(error, OSError) and error.errno == 28:
-        return f"the disk is full ({error.filename or 'writing'}); free some space and try again"
-    if type(error).__module__ == "sqlite3":
-        from engine.protocol.layout import default_root
-
-        index = default_root() / "console.db"
-        return (
-            f"the console's index {index} can't be used: {error}. If it is broken, move it aside (mv {index} "
-            f"{index}.broken): runs come back from their folders, ticks and overrides have to be said again"
-        )
-    if isinstance(error, PermissionError):
-        return f"no permission for {error.filename}"
-    return None

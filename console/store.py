@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,47 +100,45 @@ class Store:
     def refresh(self, root: Root, host: str = "local") -> list[str]:
         """Take in runs that are new or not final; returns the ids whose row changed."""
         known = dict(self._db.execute("SELECT run_id, final FROM runs WHERE host = ?", (host,)).fetchall())
-        changed = []
-        self._db.execute("BEGIN")
-        try:
-            for run_id in root.run_ids():
-                if not known.get(run_id) and self._take(root, run_id):
-                    changed.append(run_id)
-        finally:
-            self._db.execute("COMMIT")
-        return changed
+        looked = [self._look(root, run_id) for run_id in root.run_ids() if not known.get(run_id)]
+        changed = [row for row in looked if row is not None and self._differs(row)]
+        if changed:
+            # At once a writer: a transaction that begins as a reader is refused when another console writes meanwhile.
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                for row in changed:
+                    self._write(row)
+            finally:
+                self._db.execute("COMMIT")
+        return [row.run_id for row in changed]
 
-    def _take(self, root: Root, run_id: str) -> bool:
+    def _look(self, root: Root, run_id: str) -> RunRow | None:
         paths = root.run(run_id)
         try:
             spec = read_spec(paths.spec)
-            return spec is not None and self.put_run(spec, observe(paths))
+            return None if spec is None else _row_of(spec, observe(paths))
         except NewerProtocol as error:
             problem = str(error)
         except (ValueError, TypeError, KeyError) as error:
             problem = f"{paths.spec} can't be read: {error}"
         # Open in the index: once this installation is newer, or the file is mended, it is read like any other.
-        return self.put_run(_unreadable(run_id, paths.folder.stat().st_mtime), Status(LOST, problem), settled=False)
+        unreadable = _unreadable(run_id, paths.folder.stat().st_mtime)
+        return replace(_row_of(unreadable, Status(LOST, problem)), final=False)
 
-    def put_run(self, spec: RunSpec, status: Status, settled: bool | None = None) -> bool:
+    def put_run(self, spec: RunSpec, status: Status) -> bool:
         """Write a run's row; True if that changed anything."""
-        row = (
-            *(spec.run_id, spec.host, spec.project, spec.phase, spec.step, spec.preset, spec.variant, spec.plan),
-            *(spec.created, spec.created_by, spec.seed, spec.tree, spec.code, spec.config_hash, spec.family),
-            # `lost` is only concluded, and a folder may still get its end: it stays open in the index for an hour
-            *(
-                status.state,
-                status.reason,
-                status.started,
-                status.ended,
-                int(_settled(status, spec) if settled is None else settled),
-            ),
-        )
-        before = self._db.execute(f"SELECT {_COLUMNS} FROM runs WHERE run_id = ?", (spec.run_id,)).fetchone()
-        if before == row:
+        row = _row_of(spec, status)
+        if not self._differs(row):
             return False
-        self._db.execute(f"INSERT OR REPLACE INTO runs ({_COLUMNS}) VALUES ({','.join('?' * len(row))})", row)
+        self._write(row)
         return True
+
+    def _differs(self, row: RunRow) -> bool:
+        return self.run(row.run_id) != row
+
+    def _write(self, row: RunRow) -> None:
+        values = list(row.__dict__.values())
+        self._db.execute(f"INSERT OR REPLACE INTO runs ({_COLUMNS}) VALUES ({','.join('?' * len(values))})", values)
 
     def runs(self, project: str | None = None, phase: str | None = None, limit: int | None = None) -> list[RunRow]:
         """Runs, newest first."""
@@ -227,6 +225,16 @@ class Store:
 def _row(values: tuple[Any, ...]) -> RunRow:
     row = dict(zip(RunRow.__dataclass_fields__, values, strict=True))
     return RunRow(**{**row, "final": bool(row["final"])})
+
+
+def _row_of(spec: RunSpec, status: Status) -> RunRow:
+    return RunRow(
+        *(spec.run_id, spec.host, spec.project, spec.phase, spec.step, spec.preset, spec.variant, spec.plan),
+        *(spec.created, spec.created_by, spec.seed, spec.tree, spec.code, spec.config_hash, spec.family),
+        *(status.state, status.reason, status.started, status.ended),
+        # `lost` is only concluded, and a folder may still get its end: it stays open in the index for an hour
+        final=_settled(status, spec),
+    )
 
 
 def _settled(status: Status, spec: RunSpec) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from console.series import Series
+from console.charts.series import Series
 from engine.protocol.events import Event, metrics_of, read_events
 from engine.protocol.evidence import Evidence, begin
 from engine.protocol.layout import RunPaths

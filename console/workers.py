@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from console.cli import foreseen
+from console.errors import foreseen
 from console.messages import Looked, Refused
 from console.project import find_project
 from console.workspace import Workspace

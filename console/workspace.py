@@ -190,13 +190,19 @@ class Workspace:
         """Lay the tree on the host, unless the phase runs in the project itself, and say where."""
         prefix = [str(self._bin())] if self.project.bin or self._is_own_project() else []
         if phase.runs_in == "snapshot":
-            return Placement(host.name, Root(Path(host.root_path())), host.put_tree(tree), prefix)
+            return Placement(host.name, Root(Path(host.root_path())), self._laid(host, tree), prefix)
         if host.name != self.local.name:
             raise UserError(
                 f"{phase.phase} runs in {self.project.folder}, which only this machine has. "
                 f"To run it on {host.name}, write `runs_in: snapshot` in configs/phases/{phase.phase}.yaml"
             )
         return Placement(host.name, Root(Path(host.root_path())), str(self.project.folder), prefix)
+
+    def _laid(self, host: Host, tree: Tree) -> str:
+        try:
+            return host.put_tree(tree)
+        except HostError as error:
+            raise UserError(str(error)) from error
 
     def _is_own_project(self) -> bool:
         """Is the project this very checkout, so that its environment is the one we run in?"""

@@ -151,20 +151,31 @@ class WandbSink:
         self.run: Any = None
         self.broken = False
 
+    def open(self) -> None:
+        """Begin the W&B run, and wait for it: W&B can't be started any more once a short program is over."""
+        try:
+            import wandb
+
+            # In the work folder, unless somebody said where: the folder that a run executes in is a snapshot.
+            where = {} if "WANDB_DIR" in os.environ else {"dir": os.environ.get("FRACTAL_WORK")}
+            self.run = wandb.init(**{**where, **self.settings})
+        except Exception as error:
+            self._stop(error)
+
     def take(self, event: Event) -> None:
-        if self.broken:
+        if self.run is None or self.broken:
             return
         try:
             self._pass_on(event)
-        except Exception as error:  # whatever W&B throws, the run goes on
-            self.broken = True
-            print(f"W&B stopped: {error}. The run goes on; its events are in events.jsonl.", file=sys.stderr)
+        except Exception as error:
+            self._stop(error)
+
+    def _stop(self, error: Exception) -> None:
+        """Whatever W&B throws, the run goes on."""
+        self.broken = True
+        print(f"W&B stopped: {error}. The run goes on; its events are in events.jsonl.", file=sys.stderr)
 
     def _pass_on(self, event: Event) -> None:
-        if self.run is None:
-            import wandb
-
-            self.run = wandb.init(**self.settings)
         if event["kind"] == "metric":
             extra = {"step": event["step"]} if "step" in event else {}
             self.run.log(event["values"] | extra)
@@ -177,7 +188,10 @@ class WandbSink:
         import wandb
 
         artifact = wandb.Artifact(event["name"].replace("/", "-"), type="model", metadata=event.get("metadata") or {})
-        if (path := Path(event["path"])).exists():
+        path = Path(os.environ.get("FRACTAL_WORK") or ".") / event["path"]
+        if path.is_dir():
+            artifact.add_dir(str(path))
+        elif path.exists():
             artifact.add_file(str(path))
         self.run.log_artifact(artifact)
 
@@ -185,7 +199,7 @@ class WandbSink:
         if self.run is None or self.broken:
             return
         try:
-            self.run.finish(quiet=True)
+            self.run.finish()
         except Exception as error:
             print(f"W&B could not finish: {error}", file=sys.stderr)
 
@@ -230,8 +244,13 @@ def _open() -> Sink | None:
 
 
 def _wandb_sink() -> WandbSink | None:
+    """W&B's run, where one is asked for; begun before our own exit hook is set, so that ours still finds it open."""
     text = os.environ.get("FRACTAL_WANDB")
-    return WandbSink(json.loads(text)) if text else None
+    if not text:
+        return None
+    sink = WandbSink(json.loads(text))
+    sink.open()
+    return sink
 
 
 def log(step: int | None = None, **metrics: Any) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from engine.protocol.durable import write_bytes
+from remote.cloud.locked_file import rewrite
 
 INJECTED, CONFIRMED = "injected", "confirmed"
 
@@ -66,25 +66,27 @@ class Pins:
         self.file = file
 
     def get(self, uuid: str) -> Pin | None:
-        return next((pin for pin in self._all() if pin.name == alias_of(uuid)), None)
+        text = self.file.read_text() if self.file.exists() else ""
+        return next((pin for pin in map(_pin, text.splitlines()) if pin and pin.name == alias_of(uuid)), None)
 
     def put(self, uuid: str, public: str, origin: str) -> None:
-        """Replace what was known of this machine."""
-        words = " ".join(public.split()[:2])
-        self._write([*(p for p in self._all() if p.name != alias_of(uuid)), Pin(alias_of(uuid), words, origin)])
+        put_line(self.file, alias_of(uuid), " ".join(public.split()[:2]), origin)
 
     def forget(self, uuid: str) -> None:
-        self._write([pin for pin in self._all() if pin.name != alias_of(uuid)])
+        rewrite(self.file, lambda text: _without(text, alias_of(uuid)))
 
-    def _all(self) -> list[Pin]:
-        try:
-            lines = self.file.read_text().splitlines()
-        except FileNotFoundError:
-            return []
-        words = [line.split() for line in lines if line and not line.startswith("#")]
-        return [Pin(w[0], f"{w[1]} {w[2]}", w[3] if len(w) > 3 else CONFIRMED) for w in words if len(w) >= 3]
 
-    def _write(self, pins: list[Pin]) -> None:
-        self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        text = "".join(f"{pin.name} {pin.public} {pin.origin}\n" for pin in pins)
-        write_bytes(self.file, text.encode())
+def put_line(file: Path, name: str, public: str, origin: str) -> None:
+    """Replace what the file said of this name."""
+    rewrite(file, lambda text: f"{_without(text, name)}{name} {public} {origin}\n")
+
+
+def _without(text: str, name: str) -> str:
+    return "".join(line for line in text.splitlines(keepends=True) if line.split()[:1] != [name])
+
+
+def _pin(line: str) -> Pin | None:
+    words = line.split()
+    return (
+        Pin(words[0], f"{words[1]} {words[2]}", words[3] if len(words) > 3 else CONFIRMED) if len(words) > 2 else None
+    )

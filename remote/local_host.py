@@ -19,7 +19,7 @@ from engine.supervisor.ops import Chunk
 from engine.supervisor.slots import count_gpus
 from remote.host import LaunchError, UnknownRun
 from remote.ship import ship_locally
-from remote.tree import Tree, snapshot
+from remote.tree import Tree, TreeChanged, snapshot
 
 
 class LocalHost:
@@ -45,7 +45,10 @@ class LocalHost:
         }
 
     def put_tree(self, tree: Tree) -> str:
-        return str(snapshot(tree, self.root))
+        try:
+            return str(snapshot(tree, self.root))
+        except (OSError, TreeChanged) as error:
+            raise LaunchError(_said(error, self.root)) from error
 
     def launch(self, spec: RunSpec) -> Status:
         try:

@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.protocol.durable import write_bytes
+from remote.cloud.locked_file import rewrite
 
 _HEAD = "# fractal-console: "
 
@@ -44,28 +44,17 @@ class Alias:
 
 def put_alias(file: Path, alias: Alias) -> None:
     """Write the alias, in the place of an earlier one of the same name."""
-    _write(file, {**_blocks(file), alias.name: alias.block()})
+    rewrite(file, lambda text: "".join({**_blocks(text), alias.name: alias.block()}.values()))
 
 
 def remove_alias(file: Path, name: str) -> None:
-    blocks = _blocks(file)
-    if blocks.pop(name, None) is not None:
-        _write(file, blocks)
+    if file.exists():
+        rewrite(file, lambda text: "".join(block for other, block in _blocks(text).items() if other != name))
 
 
-def _blocks(file: Path) -> dict[str, str]:
-    try:
-        text = file.read_text()
-    except FileNotFoundError:
-        return {}
+def _blocks(text: str) -> dict[str, str]:
     parts = text.split(_HEAD)[1:]
     return {part.partition("\n")[0]: _HEAD + part for part in parts}
-
-
-def _write(file: Path, blocks: dict[str, str]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_bytes(file, "".join(blocks.values()).encode())
-    file.chmod(0o600)
 
 
 def _quoted(path: Path) -> str:
@@ -89,8 +78,7 @@ def add_include(user_config: Path, own: Path) -> None:
     if is_included(user_config, own):
         return
     real = Path(os.path.realpath(user_config))
-    text = real.read_text() if real.exists() else ""
     mode = real.stat().st_mode & 0o777 if real.exists() else 0o600
-    real.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_bytes(real, f"{include_line(own)}\n{text}".encode())
-    real.chmod(mode)
+    # The lock lies beside our own file: nothing of ours is left in `~/.ssh`.
+    own.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    rewrite(real, lambda text: f"{include_line(own)}\n{text}", mode, own.with_name(f".{own.name}.lock"))

@@ -8,218 +8,34 @@ Does not guarantee: to notice a frozen peer. Paramiko's keepalive can't; whoever
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import socket
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Protocol
 
 from paramiko.channel import Channel
 from paramiko.ssh_exception import (
     AuthenticationException,
     BadAuthenticationType,
-    ChannelException,
     IncompatiblePeer,
     SSHException,
 )
 from paramiko.transport import Transport
 
-from engine.protocol.durable import write_bytes
-from remote.known_hosts import KnownKey, Verdict, fingerprint, judge, known_keys
+from remote.host_pins import INJECTED
+from remote.known_hosts import KnownKey, Verdict, fingerprint, known_keys
 from remote.ssh_config import Target, resolve
-from remote.ssh_errors import BadSshConfig, ConnectionLost, HostKeyChanged, HostKeyUnknown, LoginRefused, NoWay, TooOld
-from remote.ssh_keys import Agent, AskPassphrase, Candidate, Offered, candidates
+from remote.ssh_connection import STEP_S, Closeable, Connection
+from remote.ssh_errors import BadSshConfig, HostKeyChanged, HostKeyUnknown, LoginRefused, NoWay, TooOld
+from remote.ssh_keys import Agent, Candidate, Offered, candidates
 from remote.ssh_socket import ProxyProcess, open_tcp
-
-# One step of the way: the address, the greeting, the key exchange, one key.
-_STEP_S = 15.0
+from remote.ssh_trust import Person, Presented, Trust
 
 # A server allows six tries a connection (MaxAuthTries); one is left in reserve.
 _KEYS_A_CONNECTION = 5
 
 # Jumps through jumps: beyond this somebody has made a circle.
 _MOST_HOPS = 8
-
-
-@dataclass(frozen=True)
-class Presented:
-    """A host key that nobody has agreed to yet: what a person has to be shown."""
-
-    alias: str
-    known_as: str
-    address: str
-    key_type: str
-    fingerprint: str
-    note: str = ""
-
-
-def _refuse(shown: Presented) -> bool:
-    return False
-
-
-def _no_passphrase(file: Path) -> None:
-    return None
-
-
-@dataclass(frozen=True)
-class Person:
-    """Who is asked; by default nobody is there, and the answer is no."""
-
-    accept_host_key: Callable[[Presented], bool] = _refuse
-    passphrase: AskPassphrase = _no_passphrase
-
-
-@dataclass(frozen=True)
-class Trust:
-    """Where agreed host keys are kept besides the user's own known_hosts, which is only read."""
-
-    own_file: Path
-    """Ours; keys of launched machines stand here too, under `fractal-<uuid>` (see `remote.host_pins`)."""
-
-    def verdict(self, target: Target, blob: bytes) -> Verdict:
-        return judge(known_keys([self.own_file, *target.known_hosts], target.known_as), blob)
-
-    def agree(self, target: Target, key_type: str, base64_key: str) -> None:
-        """From now on this key is known; what our file said of the name before is replaced."""
-        lines = self._lines_without(target.known_as)
-        self.own_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        text = "\n".join([*lines, f"{target.known_as} {key_type} {base64_key} confirmed"]) + "\n"
-        write_bytes(self.own_file, text.encode())
-
-    def _lines_without(self, name: str) -> list[str]:
-        try:
-            lines = self.own_file.read_text().splitlines()
-        except FileNotFoundError:
-            return []
-        return [line for line in lines if line.split()[:1] != [name]]
-
-
-@dataclass(frozen=True)
-class Completed:
-    """A command that ended."""
-
-    exit_code: int | None
-    """None: ended by a signal, or the server gave none."""
-    stdout: bytes
-    stderr: bytes
-
-
-class Closeable(Protocol):
-    """A part of the way that has to be let go."""
-
-    def close(self) -> None: ...
-
-
-class Connection:
-    """An open, verified, authenticated connection. `close()` closes its jumps too."""
-
-    def __init__(self, target: Target, transport: Transport, below: Sequence[Closeable]) -> None:
-        self.target = target
-        self.transport = transport
-        self._below = below
-
-    def __enter__(self) -> Connection:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @property
-    def is_active(self) -> bool:
-        return self.transport.is_active()
-
-    def close(self) -> None:
-        self.transport.close()
-        for part in reversed(self._below):
-            part.close()
-
-    def open_session(self, timeout_s: float = _STEP_S, window_size: int | None = None) -> Channel:
-        """A channel for one command; a large window for bulk, the default for the rest."""
-        try:
-            return self.transport.open_session(window_size=window_size, timeout=timeout_s)
-        except (SSHException, EOFError, OSError) as error:
-            raise self._lost(error) from None
-
-    def run(self, command: str, stdin: bytes = b"", timeout_s: float = 60.0) -> Completed:
-        """Run a short command to its end; stdout and stderr are drained side by side, so neither can block the other."""
-        channel = self.open_session()
-        deadline = time.monotonic() + timeout_s
-        stderr: list[bytes] = []
-        try:
-            channel.exec_command(command)
-            channel.settimeout(timeout_s)
-            threads = [
-                threading.Thread(target=_drain, args=(channel.recv_stderr, stderr), daemon=True),
-                threading.Thread(target=_feed, args=(channel, stdin), daemon=True),
-            ]
-            for thread in threads:
-                thread.start()
-            stdout = _read_all(channel, deadline)
-            for thread in threads:
-                thread.join(max(0.0, deadline - time.monotonic()))
-            return self._completed(channel, deadline, stdout, b"".join(stderr))
-        except TimeoutError:
-            raise NoWay(f"{self.target.alias}: `{_short(command)}` did not end within {timeout_s:.0f} s") from None
-        except (SSHException, EOFError, OSError) as error:
-            raise self._lost(error) from None
-        finally:
-            channel.close()
-
-    def _completed(self, channel: Channel, deadline: float, stdout: bytes, stderr: bytes) -> Completed:
-        channel.status_event.wait(max(0.1, deadline - time.monotonic()))
-        code = channel.exit_status
-        if code < 0 and not self.transport.is_active():
-            raise ConnectionLost(f"{self.target.alias}: the connection was lost; what ran there goes on")
-        return Completed(None if code < 0 else code, stdout, stderr)
-
-    def through(self, target: Target, timeout_s: float) -> Channel:
-        """A channel from this host to another one: what a jump is."""
-        there = f"{target.hostname} port {target.port}"
-        try:
-            return self.transport.open_channel(
-                "direct-tcpip", (target.hostname, target.port), ("127.0.0.1", 0), timeout=timeout_s
-            )
-        except ChannelException as error:
-            raise NoWay(f"{self.target.alias} can't reach {there} for {target.alias} ({error.text})") from None
-        except (SSHException, EOFError, OSError):
-            raise NoWay(
-                f"the jump over {self.target.alias} to {there} gave no answer in {timeout_s:.0f} s. "
-                f"Try: ssh -v -J {self.target.alias} {target.alias}"
-            ) from None
-
-    def _lost(self, error: BaseException) -> ConnectionLost:
-        return ConnectionLost(f"{self.target.alias}: the connection was lost ({str(error) or type(error).__name__})")
-
-
-def _drain(read: Callable[[int], bytes], into: list[bytes]) -> None:
-    with contextlib.suppress(OSError, SSHException):
-        while data := read(1 << 16):
-            into.append(data)
-
-
-def _feed(channel: Channel, data: bytes) -> None:
-    # A command may end without reading its input.
-    with contextlib.suppress(OSError, SSHException):
-        channel.sendall(data)
-        channel.shutdown_write()
-
-
-def _read_all(channel: Channel, deadline: float) -> bytes:
-    parts: list[bytes] = []
-    while True:
-        channel.settimeout(max(0.01, deadline - time.monotonic()))
-        data = channel.recv(1 << 16)
-        if not data:
-            return b"".join(parts)
-        parts.append(data)
-
-
-def _short(command: str) -> str:
-    return command if len(command) <= 60 else command[:57] + "…"
 
 
 Resolve = Callable[[str], Target]
@@ -230,7 +46,7 @@ def connect(
     trust: Trust,
     person: Person | None = None,
     resolve_hop: Resolve = resolve,
-    step_s: float = _STEP_S,
+    step_s: float = STEP_S,
 ) -> Connection:
     """Connect through whatever lies between, verify the host's key, log in."""
     return _Way(trust, person or Person(), resolve_hop, target.connect_timeout_s or step_s).to(target, ())
@@ -355,11 +171,11 @@ class _Way:
         key = transport.get_remote_server_key()
         verdict = self.trust.verdict(target, key.asbytes())
         if verdict.kind == "known":
-            if verdict.because and verdict.because.comment == "injected":
+            if verdict.because and verdict.because.comment == INJECTED:
                 self.trust.agree(target, key.get_name(), key.get_base64())
             return
         known = verdict.because
-        is_unmet = verdict.kind == "changed" and known is not None and known.comment == "injected"
+        is_unmet = verdict.kind == "changed" and known is not None and known.comment == INJECTED
         if verdict.kind != "unknown" and not is_unmet:
             raise _changed(target, verdict, key.get_name(), key.asbytes())
         note = "the image did not take the key made for it, or something stands in between" if is_unmet else ""

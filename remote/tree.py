@@ -141,8 +141,15 @@ def _git(folder: Path, *words: str) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
+class TreeChanged(Exception):
+    """A file was edited between the look at the tree and its copy: look again."""
+
+
 def snapshot(tree: Tree, root: Root) -> Path:
-    """The tree's immutable copy under `<root>/trees/<hash>`; made at the first call, whole or not at all."""
+    """The tree's immutable copy under `<root>/trees/<hash>`; made at the first call, whole or not at all.
+
+    What is copied is what was hashed: a file that was edited meanwhile raises TreeChanged.
+    """
     target = root.trees / tree.hash
     if target.is_dir():
         return target
@@ -152,11 +159,25 @@ def snapshot(tree: Tree, root: Root) -> Path:
         for file in tree.files:
             copy = staging / file.path
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(tree.folder / file.path, copy)
+            _copy(tree, file, copy)
             copy.chmod(0o555 if file.executable else 0o444)
         os.rename(staging, target)
-    except OSError:
+    except (OSError, TreeChanged):
         shutil.rmtree(staging, ignore_errors=True)
         if not target.is_dir():  # else another console was first
             raise
     return target
+
+
+def _copy(tree: Tree, file: TreeFile, copy: Path) -> None:
+    """Copy one file and hash what was copied."""
+    source = tree.folder / file.path
+    try:
+        before = source.stat()
+        shutil.copyfile(source, copy)
+        after = source.stat()
+    except FileNotFoundError:
+        raise TreeChanged(f"{source} was taken away while the project was copied; start it again") from None
+    same = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+    if not same or _digest(source if after.st_size > _LARGE_BYTES else copy, after) != file.digest:
+        raise TreeChanged(f"{source} was edited while the project was copied; start it again")

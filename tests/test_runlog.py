@@ -271,7 +271,7 @@ class BrokenRun:
     def log(self, values: object) -> None:
         raise ConnectionError("no network")
 
-    def finish(self, quiet: bool) -> None:
+    def finish(self) -> None:
         raise ConnectionError("no network")
 
 
@@ -294,6 +294,46 @@ def test_settings_that_wandb_refuses_do_not_stop_the_run(tmp_path: Path) -> None
     assert (done.returncode, done.stdout) == (0, "through\n")
     assert "W&B stopped" in done.stderr
     assert len(events_of(path)) == 1
+
+
+W_AND_B = """
+import os
+from pathlib import Path
+for n in range(50):
+    runlog.log(step=n, loss=1 / (n + 1), **{"eval/acc": n / 50})
+runlog.log(step=50, loss=float("nan"))
+runlog.fact("rows", 17886)
+path = Path(os.environ["FRACTAL_WORK"]) / "m.pt"
+path.write_text("weights")
+runlog.model(name="tiny/model", model_type="head", path=path, metadata={"accuracy": 0.9})
+"""
+
+
+def test_an_offline_wandb_run_holds_everything_also_of_a_short_program(tmp_path: Path) -> None:
+    """The real package; what it wrote is read back by its own reader."""
+    pytest.importorskip("wandb")
+    (tmp_path / "work").mkdir()
+    asked = {"mode": "offline", "project": "fractal", "name": "phase7-train", "tags": ["cpu"], "config": {"lr": 0.1}}
+    more = {"FRACTAL_WORK": str(tmp_path / "work"), "WANDB_SILENT": "true", "HOME": str(tmp_path)}
+    done = program(W_AND_B, tmp_path / "events.jsonl", FRACTAL_WANDB=json.dumps(asked), **more)
+    assert (done.returncode, done.stderr) == (0, "")
+    (folder,) = (tmp_path / "work/wandb").glob("offline-run-*")
+    inspect = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(folder)]
+    env = {**os.environ, "HOME": str(tmp_path)}
+    told = subprocess.run(inspect, capture_output=True, text=True, check=True, env=env).stdout
+    records: dict[str, list[dict[str, Any]]] = {}
+    for line in told.splitlines():
+        record = json.loads(line)
+        records.setdefault(record["type"], []).append(record.get(record["type"], {}))
+    history = [row["item"] for row in records["history"]]
+    assert [row["step"] for row in history] == list(range(51))
+    assert [row["eval/acc"] for row in history[:-1]] == [n / 50 for n in range(50)]
+    assert {"rows": 17886} in [summary["update"] for summary in records["summary"]]
+    run = records["run"][0]
+    assert (run["project"], run["display_name"], run["config"]["update"]["lr"]) == ("fractal", "phase7-train", 0.1)
+    (artifact,) = records["artifact"]
+    assert (artifact["name"], "m.pt" in json.dumps(artifact["manifest"])) == ("tiny-model", True)
+    assert records["exit"][0]["exit_code"] == 0
 
 
 def test_logging_never_waits_for_the_disk(events: Path) -> None:

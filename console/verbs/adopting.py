@@ -17,11 +17,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from console.adopt import Adoption, checked, code_globs, phase_id, phase_text, step_name, suggestion
+from console.adoption.adopt import Adoption, checked, code_globs, phase_id, phase_text, step_name, suggestion
+from console.adoption.logscan import Scan, scan, split_lines
+from console.adoption.samples import newest_log, read_sample
 from console.errors import UserError
-from console.logscan import Scan, scan, split_lines
 from console.project import Project
-from console.samples import newest_log, read_sample
 from console.specs import missing_code
 from console.words import coloured, number, table
 from engine.config.load import ConfigError

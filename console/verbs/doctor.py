@@ -6,8 +6,8 @@ import argparse
 import json
 from dataclasses import asdict
 
-from console.diagnosis import BROKEN, SIGNS, STYLES, diagnose, exit_code
-from console.machine import look
+from console.health.diagnosis import BROKEN, SIGNS, STYLES, diagnose, exit_code
+from console.health.machine import look
 from console.words import coloured, table
 
 

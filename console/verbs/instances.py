@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from console.instance_terminal import run_verb
+from console.rental.terminal import run_verb
 from console.store import Store
 from engine.protocol.layout import Root, default_root
-from remote.ledger import Entry
+from remote.cloud.ledger import Entry
 
 
 def instances(arguments: argparse.Namespace) -> int:

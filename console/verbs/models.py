@@ -6,10 +6,10 @@ import argparse
 from typing import Any
 
 from console.errors import UserError
-from console.model_verbs import ACTIONS
 from console.specs import whoami
 from console.standing import asked_gates
 from console.verbs.common import print_json, workspace
+from console.verbs.model_tables import ACTIONS
 from console.words import table
 from console.workspace import Workspace
 from engine.config.load import nearest

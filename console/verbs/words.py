@@ -157,7 +157,7 @@ def doctor(p: ArgumentParser) -> None:
 
 
 def instances(p: ArgumentParser) -> None:
-    from console.instance_arguments import add_arguments
+    from console.rental.arguments import add_arguments
 
     add_arguments(p)
 

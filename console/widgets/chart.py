@@ -22,14 +22,14 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from console.axes import Domain
-from console.palette import MARKS, ON_DARK, ON_LIGHT, assign, readable
-from console.series import Series
-from console.thresholds import Threshold
+from console.charts.axes import Domain
+from console.charts.palette import MARKS, ON_DARK, ON_LIGHT, assign, readable
+from console.charts.series import Series
+from console.charts.thresholds import Threshold
 
 if TYPE_CHECKING:
-    from console.plot import Picture
-    from console.trace import Trace, View
+    from console.charts.plot import Picture
+    from console.charts.trace import Trace, View
 
 __all__ = ["KEYS", "Chart", "Threshold"]
 
@@ -58,7 +58,7 @@ KEYS = (
 SMOOTHINGS = (None, 0.6, 0.9, 0.97, 0.99, 0.999)
 
 BASE_CLASSES = ("blank", "axis", "label", "title", "met", "unmet", "open", "cursor", "gap", "reading", "value")
-"""In the order of `console.inks`."""
+"""In the order of `console.charts.inks`."""
 
 
 class Chart(Widget, can_focus=True):
@@ -211,7 +211,7 @@ class Chart(Widget, can_focus=True):
         return any(one.count for one in self._series.values())
 
     def _traces(self) -> list[Trace]:
-        from console.trace import Trace
+        from console.charts.trace import Trace
 
         origin = min((one.first_time for one in self._series.values() if one.first_time is not None), default=0.0)
         traces = []
@@ -229,7 +229,7 @@ class Chart(Widget, can_focus=True):
         return traces
 
     def _view(self) -> View:
-        from console.trace import View
+        from console.charts.trace import View
 
         return View(
             width=self.size.width,
@@ -251,7 +251,7 @@ class Chart(Widget, can_focus=True):
         self._drawn = self._seen()
         before, self._picture = self._picture, None
         if self.has_points:
-            from console.plot import draw
+            from console.charts.plot import draw
 
             self._picture = draw(self._traces(), self._view())
         if before is None or self._picture is None or before.canvas.glyphs.shape != self._picture.canvas.glyphs.shape:
@@ -281,7 +281,7 @@ class Chart(Widget, can_focus=True):
         self._strips.clear()
         self._picture = None
         if self.has_points and self.size:
-            from console.plot import draw
+            from console.charts.plot import draw
 
             self._picture = draw(self._traces(), self._view())
 
@@ -306,7 +306,7 @@ class Chart(Widget, can_focus=True):
         return self._styles[ink]
 
     def _make_style(self, ink: int) -> Style:
-        from console.inks import FAINT, FIRST_TRACE, MARK
+        from console.charts.inks import FAINT, FIRST_TRACE, MARK
 
         if ink < FIRST_TRACE:
             return self._base_style(BASE_CLASSES[ink])
@@ -337,7 +337,7 @@ class Chart(Widget, can_focus=True):
         """Move the crosshair to the next point about this many cells away."""
         if self._picture is None:
             return
-        from console.trace import next_point
+        from console.charts.trace import next_point
 
         if self.cursor is None:
             self.action_cursor_end(1)
@@ -350,7 +350,7 @@ class Chart(Widget, can_focus=True):
         """To the first or newest point that is in sight."""
         if self._picture is None:
             return
-        from console.trace import next_point
+        from console.charts.trace import next_point
 
         window = self._picture.x
         edge = math.nextafter(window.high, math.inf) if side > 0 else math.nextafter(window.low, -math.inf)
@@ -443,7 +443,7 @@ class Chart(Widget, can_focus=True):
 
     def _snap(self, x: float) -> float:
         """The nearest point of any series."""
-        from console.trace import nearest
+        from console.charts.trace import nearest
 
         traces = self._traces()
         points = [trace.shown(index) for trace in traces if (index := nearest(trace, x, math.inf)) is not None]
@@ -462,7 +462,7 @@ class Chart(Widget, can_focus=True):
         self.post_message(self._cursor_message(x))
 
     def _cursor_message(self, x: float | None) -> CursorMoved:
-        from console.trace import nearest
+        from console.charts.trace import nearest
 
         if x is None or self._picture is None:
             return self.CursorMoved(self, x)
@@ -479,7 +479,7 @@ class Chart(Widget, can_focus=True):
         return max((trace.shown(-1) for trace in self._traces() if len(trace.x)), default=-math.inf)
 
     def _whole(self) -> Domain:
-        from console.trace import whole_x
+        from console.charts.trace import whole_x
 
         return whole_x(self._traces())
 

@@ -17,7 +17,7 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Input, Label
 
-from console import logtime
+from console.logs import stamps as logtime
 from console.widgets.loglines import KEYS, LogLines
 
 __all__ = ["KEYS", "LogView"]

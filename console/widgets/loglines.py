@@ -19,10 +19,11 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.worker import get_current_worker
 
-from console import logsearch, logtime
-from console.logindex import BLOCK, Change, Line, LogFile, count_newlines
-from console.logrows import MOST_FILTERED, LogRows, Tally, find_nearest, tally
-from console.logsearch import Query, QueryError, parse_query
+from console.logs import search as logsearch
+from console.logs import stamps as logtime
+from console.logs.index import BLOCK, Change, Line, LogFile, count_newlines
+from console.logs.rows import MOST_FILTERED, LogRows, Tally, find_nearest, tally
+from console.logs.search import Query, QueryError, parse_query
 from console.widgets.logpage import LogPage
 
 KEYS = (

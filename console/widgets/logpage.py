@@ -19,9 +19,9 @@ from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 
-from console.logindex import Line
-from console.logrows import LogRows
-from console.logsearch import Query
+from console.logs.index import Line
+from console.logs.rows import LogRows
+from console.logs.search import Query
 from console.widgets.logstrips import lit, restyled, text_strip, wrapped
 
 CACHED_STRIPS = 256

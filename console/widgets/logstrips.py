@@ -10,8 +10,8 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from console.logsearch import Query
-from console.logtext import PLAIN, Sgr, Shown
+from console.logs.search import Query
+from console.logs.text import PLAIN, Sgr, Shown
 
 MOST_HITS = 500
 """Hits highlighted in one line."""

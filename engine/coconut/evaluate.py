@@ -1,56 +1,95 @@
-"""Judge a trained model: on the test set and the four out-of-distribution sets, or on the laptop's task.
+"""Judge trained models: on the test set and the four out-of-distribution sets, or on the laptop's task.
 
+    python -m engine.coconut.evaluate --preset cpu                  # every model that is there, beside each other
     python -m engine.coconut.evaluate --variant m3 --preset cpu
 
-Guarantees: as many thoughts as the checkpoint's own stage had in training; every share with its interval and its pool.
+Guarantees: as many thoughts as the checkpoint's own stage had in training; every share with its interval and its pool; models
+are compared problem by problem. Writes evaluation.json and evaluation.md.
 """
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from engine import runlog
-from engine.coconut.answers import Interval
+from engine.coconut.answers import Interval, difference, interval
 from engine.coconut.errors import said_once
-from engine.coconut.train import Told, told
+from engine.coconut.train import Told, best_checkpoint, told_all
+from engine.config.coconut import SHORT
 from engine.data.prosqa import OOD_SETS
+
+AGAINST_M3 = ("m1", "m2", "m4", "m4b")
+
+
+@dataclass
+class Judged:
+    """One model: its shares by name, and which problems of the main pool it had right."""
+
+    shares: dict[str, Interval] = field(default_factory=dict)
+    pools: dict[str, str] = field(default_factory=dict)
+    right: list[bool] = field(default_factory=list)
+
+    def put(self, name: str, share: Interval, pool: str) -> None:
+        self.shares[name], self.pools[name] = share, pool
 
 
 def main(argv: list[str]) -> None:
-    this = told(argv)
     from engine.coconut import build
 
-    build.set_threads(this.cfg)
-    if this.cfg.task == "trees":
-        on_trees(this)
-    else:
-        on_prosqa(this)
+    asked = told_all(argv)
+    build.set_threads(asked[0].cfg)
+    present = [this for this in asked if len(asked) == 1 or best_checkpoint(this).exists()]
+    if not present:
+        present = asked[:1]  # whose error says what is missing
+    judged = {short_name(this): judge(this) for this in present}
+    for name, one in judged.items():
+        tell_model(name, one)
+    if len(asked) == 1:
+        for name, share in next(iter(judged.values())).shares.items():
+            tell(f"eval/{name}", share, next(iter(judged.values())).pools[name])
+    gaps = {
+        f"m3_over_{other}": difference(judged["m3"].right, judged[other].right)
+        for other in AGAINST_M3
+        if {"m3", other} <= judged.keys()
+    }
+    for name, gap in gaps.items():
+        tell(f"eval/{name}", gap, "test" if asked[0].cfg.task == "prosqa" else "trees")
+    write(asked[0].out, judged, gaps)
+
+
+def short_name(this: Told) -> str:
+    return next((short for short, full in SHORT.items() if full == this.variant.name), this.variant.name)
+
+
+def judge(this: Told) -> Judged:
+    return on_trees(this) if this.cfg.task == "trees" else on_prosqa(this)
 
 
 def tell(name: str, share: Interval, pool: str) -> None:
     runlog.fact(name, share.value, low=share.low, high=share.high, n=share.n, pool=pool)
 
 
-def on_trees(this: Told) -> None:
-    """Fresh problems that no other step has drawn."""
+def on_trees(this: Told) -> Judged:
+    """Fresh problems that no other step has drawn, the same for every model."""
     import torch
 
     from engine.coconut import train_trees
-    from engine.coconut.answers import interval
 
     cfg = this.cfg
-    model = train_trees.read(cfg, this.variant, train_trees.checkpoint_path(this.out, this.variant, cfg.seed))
+    model = train_trees.read(cfg, this.variant, best_checkpoint(this))
     forest = train_trees.forest_of(cfg)
     fresh = torch.Generator().manual_seed(cfg.data.seed + 1)
-    right = train_trees.right(model, forest, forest.problems(cfg.trees.test_rows, fresh), this.variant)
-    share = interval(int(right.sum()), len(right))
-    tell("eval/accuracy", share, "trees")
-    runlog.log(step=0, **{"eval/test_accuracy": share.value})
-    print(f"{this.variant.name}: {share.value:.4f} [{share.low:.4f}, {share.high:.4f}] of {share.n} fresh problems")
+    right = train_trees.right(model, forest, forest.problems(cfg.trees.test_rows, fresh), this.variant).tolist()
+    judged = Judged(right=right)
+    judged.put("accuracy", interval(sum(right), len(right)), "trees")
+    return judged
 
 
-def on_prosqa(this: Told) -> None:
+def on_prosqa(this: Told) -> Judged:
     """Every pool with the best checkpoint."""
     from engine.coconut import build, checkpoint, corpus
     from engine.coconut.ranks import joined
@@ -63,31 +102,53 @@ def on_prosqa(this: Told) -> None:
     tokens = build.make_tokens(cfg.body)
     model = build.make_model(cfg, variant, tokens)
     checkpoint.fill(model, saved)
-    runlog.fact("eval/stage", saved.stage)
+    runlog.fact(f"eval/{short_name(this)}/stage", saved.stage)
+    judged = Judged()
     with joined(cfg.device) as ranks:
         model.to(ranks.device)
         for pool in ("test", *OOD_SETS):
-            samples = corpus.read(cfg.data, pool, this.out)
             rows = cfg.data.ood_rows if pool in OOD_SETS else cfg.data.test_rows
-            result = score(model, samples[:rows], tokens, variant, saved.stage, cfg, ranks)
-            if ranks.first:
-                tell_pool(pool, result.accuracy, result.hops, result.chain)
+            samples = corpus.read(cfg.data, pool, this.out)[:rows]
+            result = score(model, samples, tokens, variant, saved.stage, cfg, ranks)
+            name = "accuracy" if pool == "test" else f"{pool}_accuracy"
+            judged.put(name, result.accuracy, pool)
+            for count, share in result.hops.items():
+                judged.put(f"{name}/hops{count}", share, pool)
+            if result.chain is not None:
+                judged.put(f"{pool}_chain_match", result.chain, pool)
+            if pool == "test":
+                judged.right = result.right
+    return judged
 
 
-def best_checkpoint(this: Told) -> Path:
-    return this.out / this.variant.name / f"seed{this.variant.seed}" / "best.pt"
+def tell_model(name: str, judged: Judged) -> None:
+    """A model's facts, and a line a share for the reader."""
+    for what, share in judged.shares.items():
+        tell(f"eval/{name}/{what}", share, judged.pools[what])
+        print(f"{name} {what}: {share.value:.4f} [{share.low:.4f}, {share.high:.4f}] of {share.n}")
 
 
-def tell_pool(pool: str, accuracy: Interval, hops: dict[int, Interval], chain: Interval | None) -> None:
-    """A pool's facts: all together, by hops, and the chain where it means something."""
-    name = "eval/accuracy" if pool == "test" else f"eval/{pool}_accuracy"
-    tell(name, accuracy, pool)
-    for count, share in hops.items():
-        tell(f"{name}/hops{count}", share, pool)
-    if chain is not None:
-        tell(f"eval/{pool}_chain_match" if pool != "test" else "eval/chain_match", chain, pool)
-    print(f"{pool}: {accuracy.value:.3f} [{accuracy.low:.3f}, {accuracy.high:.3f}] of {accuracy.n}; by hops: "
-          + ", ".join(f"{count}: {share.value:.3f}" for count, share in hops.items()))  # fmt: skip
+def write(out: Path, judged: dict[str, Judged], gaps: dict[str, Interval]) -> None:
+    """The same for those who read files."""
+    table: dict[str, Any] = {
+        name: {what: asdict(share) | {"pool": one.pools[what]} for what, share in one.shares.items()}
+        for name, one in judged.items()
+    }
+    text = json.dumps({"models": table, "differences": {name: asdict(gap) for name, gap in gaps.items()}}, indent=1)
+    (out / "evaluation.json").write_text(text, encoding="utf-8")
+    lines = ["| model | what | share | 95 % | of |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {name} | {what} | {share.value:.4f} | {share.low:.4f} to {share.high:.4f} | {share.n} |"
+        for name, one in judged.items()
+        for what, share in one.shares.items()
+    ]
+    lines += [
+        f"| {name} | same problems | {gap.value:+.4f} | {gap.low:+.4f} to {gap.high:+.4f} | {gap.n} |"
+        for name, gap in gaps.items()
+    ]
+    (out / "evaluation.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for name in ("evaluation.json", "evaluation.md"):
+        runlog.artifact(out / name)
 
 
 if __name__ == "__main__":

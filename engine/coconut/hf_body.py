@@ -56,6 +56,18 @@ class HuggingFaceBody(nn.Module):
         at = (length_B - 1)[:, None, None].expand(-1, 1, hidden.shape[-1])
         return memory, hidden.gather(1, at)[:, 0] if think else None
 
+    def whole(
+        self,
+        x_BPD: Tensor,
+        positions_BP: Tensor,
+        length_B: Tensor,
+        x_BRD: Tensor,
+        positions_BR: Tensor,
+        real_BR: Tensor,
+    ) -> tuple[CacheMemory, Tensor]:
+        memory, _ = self.begin(x_BPD, positions_BP, length_B, think=False)
+        return memory, self.extend(x_BRD, positions_BR, real_BR, memory)
+
     def extend(self, x_BRD: Tensor, positions_BR: Tensor, real_BR: Tensor, memory: CacheMemory) -> Tensor:
         memory.real_BK = torch.cat([memory.real_BK, real_BR], 1)
         out = self.model.base_model(

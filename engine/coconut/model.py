@@ -40,6 +40,15 @@ class Body(Protocol):
         self, x_BPD: Tensor, positions_BP: Tensor, length_B: Tensor, think: bool
     ) -> tuple[Any, Tensor | None]: ...
     def extend(self, x_BRD: Tensor, positions_BR: Tensor, real_BR: Tensor, memory: Any) -> Tensor: ...
+    def whole(
+        self,
+        x_BPD: Tensor,
+        positions_BP: Tensor,
+        length_B: Tensor,
+        x_BRD: Tensor,
+        positions_BR: Tensor,
+        real_BR: Tensor,
+    ) -> tuple[Any, Tensor]: ...
 
 
 @dataclass
@@ -50,6 +59,15 @@ class Thinking:
     memory: Any
     thoughts: list[Tensor] = field(default_factory=list)
     """What was put at each latent position, [B, D] each."""
+
+
+@dataclass(frozen=True)
+class Late:
+    """Columns after the prefix."""
+
+    x: Tensor
+    positions: Tensor
+    real: Tensor
 
 
 class Coconut(nn.Module):
@@ -92,18 +110,20 @@ class Coconut(nn.Module):
         """
         table = self.body.table()
         prefix, tail = F.embedding(batch.prefix_BP, table), F.embedding(batch.tail_BT, table)
-        fixed = self.fixed_thought()
-        most = batch.most_thoughts
-        first_needed = bool(most) and fixed is None
-        memory, thought = self.body.begin(prefix, batch.prefix_positions_BP, batch.prefix_len_B, first_needed)
+        if batch.most_thoughts and self.mode == "continuous":
+            return self._one_by_one(prefix, tail, batch, change)
+        return self._at_once(prefix, tail, batch, change)
+
+    def _one_by_one(self, prefix_BPD: Tensor, tail_BTD: Tensor, batch: Batch, change: Any) -> Thinking:
+        """Each thought is the hidden state before it; the last goes together with the words."""
+        memory, hidden = self.body.begin(prefix_BPD, batch.prefix_positions_BP, batch.prefix_len_B, True)
         thoughts: list[Tensor] = []
-        for at in range(most):
-            here = thought if fixed is None else fixed.expand(prefix.shape[0], -1)
-            thoughts.append(here if change is None else change(at, here))
-            if fixed is None and at < most - 1:
-                thought = self._think_once(thoughts[-1], at, batch, memory)
-        waiting = thoughts if fixed is not None else thoughts[-1:]
-        return Thinking(self._finish(waiting, tail, batch, memory), memory, thoughts)
+        for at in range(batch.most_thoughts):
+            thoughts.append(hidden if change is None else change(at, hidden))
+            if at < batch.most_thoughts - 1:
+                hidden = self._think_once(thoughts[-1], at, batch, memory)
+        late = self._late(thoughts[-1:], tail_BTD, batch)
+        return Thinking(self.body.extend(late.x, late.positions, late.real, memory)[:, 1:], memory, thoughts)
 
     def _think_once(self, thought_BD: Tensor, at: int, batch: Batch, memory: Any) -> Tensor:
         real = (batch.thoughts_B > at)[:, None]
@@ -111,7 +131,19 @@ class Coconut(nn.Module):
         hidden: Tensor = self.body.extend(thought_BD[:, None], positions, real, memory)
         return hidden[:, 0]
 
-    def _finish(self, waiting: list[Tensor], tail_BTD: Tensor, batch: Batch, memory: Any) -> Tensor:
+    def _at_once(self, prefix_BPD: Tensor, tail_BTD: Tensor, batch: Batch, change: Any) -> Thinking:
+        """No thoughts, or thoughts that are known beforehand."""
+        fixed = self.fixed_thought() if batch.most_thoughts else None
+        thoughts = [] if fixed is None else [fixed.expand(prefix_BPD.shape[0], -1)] * batch.most_thoughts
+        if change is not None:
+            thoughts = [change(at, thought) for at, thought in enumerate(thoughts)]
+        late = self._late(thoughts, tail_BTD, batch)
+        memory, hidden = self.body.whole(
+            prefix_BPD, batch.prefix_positions_BP, batch.prefix_len_B, late.x, late.positions, late.real
+        )
+        return Thinking(hidden[:, len(thoughts) :], memory, thoughts)
+
+    def _late(self, waiting: list[Tensor], tail_BTD: Tensor, batch: Batch) -> Late:
         """The thoughts that nobody has read yet and the words, together."""
         first = batch.most_thoughts - len(waiting)
         at = torch.arange(first, batch.most_thoughts, device=tail_BTD.device)
@@ -120,9 +152,7 @@ class Coconut(nn.Module):
         real = torch.cat([batch.thoughts_B[:, None] > at, columns < batch.tail_len_B[:, None]], 1)
         x = torch.cat([*(thought[:, None] for thought in waiting), tail_BTD], 1)
         # A thought that a row doesn't have, or padding, may stand beyond the context; nobody reads it.
-        positions = torch.where(real, positions, 0)
-        hidden: Tensor = self.body.extend(x, positions, real, memory)
-        return hidden[:, len(waiting) :]
+        return Late(x, torch.where(real, positions, 0), real)
 
 
 @dataclass(frozen=True)

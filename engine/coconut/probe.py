@@ -1,26 +1,31 @@
 """Look into a trained model's thoughts: which nodes of the graph they hold, and what breaks when they are broken.
 
+    python -m engine.coconut.probe --preset cpu                     # M3 and, beside it, M4b
     python -m engine.coconut.probe --variant m3 --preset cpu
 
-Writes, for each thought and each distance from the question's root, the share of the head's probability over the graph's
-nodes that lies there, beside what an even spread would put there (`probe/thought1_depth1`, `…_even`); and the accuracy with
-thoughts replaced by noise of the same length, by zero, or by another problem's thoughts (`corrupt/noise`, …).
+For each thought and each distance from the question's root, the share of the head's probability over the graph's
+nodes that lies there, beside what an even spread would put there (`probe/m3/thought1_depth1`, `…_even`); and the accuracy with
+thoughts replaced by noise of the same length, by zero, or by another problem's thoughts (`corrupt/m3/noise`, …), with what M3
+loses by the last, problem by problem (`probe/accuracy_lost_by_swapping`). A pause can lose nothing by swapping: it stands
+beside M3 as a check of the probe. Writes probe.json.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from engine import runlog
-from engine.coconut.answers import interval
+from engine.coconut.answers import difference, interval
 from engine.coconut.errors import said_once
-from engine.coconut.evaluate import best_checkpoint, tell
-from engine.coconut.train import Told, told
+from engine.coconut.evaluate import short_name, tell
+from engine.coconut.train import Told, best_checkpoint, told_all
 from engine.data.prosqa import Sample
 
 
@@ -61,40 +66,65 @@ def corruptions(seed: int) -> dict[str, Callable[[int, Tensor], Tensor] | None]:
     }
 
 
+@dataclass
+class Looked:
+    """What was found in one model."""
+
+    held: Held
+    right: dict[str, list[bool]]
+    """Which problems it has right with each corruption."""
+    pool: str
+
+
 def main(argv: list[str]) -> None:
-    this = told(argv)
     from engine.coconut import build
 
-    build.set_threads(this.cfg)
-    if not this.variant.coconut:
-        print(f"{this.variant.name} has no thoughts to look into")
-        return
-    if this.cfg.task == "trees":
-        on_trees(this)
-    else:
-        on_prosqa(this)
+    asked = told_all(argv, ("prosqa_coconut_1gpu", "prosqa_m4b_shared"))
+    build.set_threads(asked[0].cfg)
+    found: dict[str, Any] = {}
+    for this in asked:
+        if not this.variant.coconut:
+            print(f"{this.variant.name} has no thoughts to look into")
+            continue
+        if len(asked) > 1 and this is not asked[0] and not best_checkpoint(this).exists():
+            continue
+        looked = on_trees(this) if this.cfg.task == "trees" else on_prosqa(this)
+        if looked is None:
+            print(f"the best model of {this.variant.name} stands at a stage without thoughts")
+            continue
+        found[short_name(this)] = tell_looked(short_name(this), looked)
+    (asked[0].out / "probe.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+    runlog.artifact(asked[0].out / "probe.json")
 
 
-def tell_held(found: Held, pool: str) -> None:
-    for thought, (shares, evens) in enumerate(zip(found.share_LD.tolist(), found.even_LD.tolist(), strict=True), 1):
+def tell_looked(name: str, looked: Looked) -> dict[str, Any]:
+    """Facts, lines, and the same as JSON."""
+    thoughts = []
+    pairs = zip(looked.held.share_LD.tolist(), looked.held.even_LD.tolist(), strict=True)
+    for thought, (shares, evens) in enumerate(pairs, 1):
         for depth, (share, even) in enumerate(zip(shares, evens, strict=True), 1):
-            runlog.fact(f"probe/thought{thought}_depth{depth}", share, pool=pool)
-            runlog.fact(f"probe/thought{thought}_depth{depth}_even", even, pool=pool)
-        print(f"thought {thought}: " + "  ".join(f"depth {d}: {s:.2f} (even {e:.2f})"
-              for d, (s, e) in enumerate(zip(shares, evens, strict=True), 1)))  # fmt: skip
+            runlog.fact(f"probe/{name}/thought{thought}_depth{depth}", share, pool=looked.pool)
+            runlog.fact(f"probe/{name}/thought{thought}_depth{depth}_even", even, pool=looked.pool)
+        line = (f"depth {d}: {s:.2f} (even {e:.2f})" for d, (s, e) in enumerate(zip(shares, evens, strict=True), 1))
+        print(f"{name} thought {thought}: " + "  ".join(line))
+        thoughts.append({"share": shares, "even": evens})
+    broken = {}
+    for kind, right in looked.right.items():
+        share = interval(sum(right), len(right))
+        tell(f"corrupt/{name}/{kind}", share, looked.pool)
+        print(f"{name} thoughts {kind}: {share.value:.4f} [{share.low:.4f}, {share.high:.4f}] of {share.n}")
+        broken[kind] = asdict(share)
+    lost = difference(looked.right["none"], looked.right["swap"])
+    where = "probe/accuracy_lost_by_swapping"
+    tell(where if name == "m3" else f"{where}/{name}", lost, looked.pool)
+    return {"thoughts_by_depth": thoughts, "accuracy": broken, "lost_by_swapping": asdict(lost), "pool": looked.pool}
 
 
-def tell_broken(kind: str, right: int, n: int, pool: str) -> None:
-    share = interval(right, n)
-    tell(f"corrupt/{kind}", share, pool)
-    print(f"thoughts {kind}: {share.value:.4f} [{share.low:.4f}, {share.high:.4f}] of {n}")
-
-
-def on_trees(this: Told) -> None:
+def on_trees(this: Told) -> Looked:
     from engine.coconut import train_trees
 
     cfg = this.cfg
-    model = train_trees.read(cfg, this.variant, train_trees.checkpoint_path(this.out, this.variant, cfg.seed))
+    model = train_trees.read(cfg, this.variant, best_checkpoint(this))
     forest = train_trees.forest_of(cfg)
     problems = forest.problems(cfg.trees.test_rows, torch.Generator().manual_seed(cfg.data.seed + 2))
     with torch.no_grad():
@@ -105,13 +135,14 @@ def on_trees(this: Told) -> None:
     depth.scatter_(1, problems.edges_BE2.flatten(1), 0)
     for d in range(forest.depth):
         depth.scatter_(1, problems.layers_BDW[:, d], d + 1)
-    tell_held(held(logits, depth, forest.depth), "trees")
-    for kind, change in corruptions(cfg.seed).items():
-        right = train_trees.right(model, forest, problems, this.variant, change)
-        tell_broken(kind, int(right.sum()), len(right), "trees")
+    right = {
+        kind: train_trees.right(model, forest, problems, this.variant, change).tolist()
+        for kind, change in corruptions(cfg.seed).items()
+    }
+    return Looked(held(logits, depth, forest.depth), right, "trees")
 
 
-def on_prosqa(this: Told) -> None:
+def on_prosqa(this: Told) -> Looked | None:
     from engine.coconut import build, checkpoint, corpus
     from engine.coconut.ranks import Ranks
     from engine.coconut.scoring import score
@@ -127,12 +158,13 @@ def on_prosqa(this: Told) -> None:
     samples = corpus.read(cfg.data, "test", this.out)[: cfg.data.test_rows]
     thoughts = prosqa_thoughts(this, model, samples, tokens, saved.stage)
     if thoughts is None:
-        print(f"the best model stands at stage {saved.stage} and has no thoughts to look into")
-        return
-    tell_held(thoughts, "test")
-    for kind, change in corruptions(cfg.seed).items():
-        result = score(model, samples, tokens, variant, saved.stage, cfg, Ranks(device=cfg.device), change)
-        tell_broken(kind, sum(result.right), len(result.right), "test")
+        return None
+    ranks = Ranks(device=cfg.device)
+    right = {
+        kind: score(model, samples, tokens, variant, saved.stage, cfg, ranks, change).right
+        for kind, change in corruptions(cfg.seed).items()
+    }
+    return Looked(thoughts, right, "test")
 
 
 def prosqa_thoughts(this: Told, model, samples: list[Sample], tokens, stage: int) -> Held | None:  # type: ignore[no-untyped-def]

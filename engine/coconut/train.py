@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.config.coconut import PHASE, CoconutConfig, Variant, load_variant, variant_name
+from engine.config.coconut import PHASE, VARIANTS, CoconutConfig, Variant, load_variant, variant_name
 from engine.config.load import ConfigError, load_config, work_dir
 
 
@@ -40,6 +40,20 @@ def told(argv: list[str]) -> Told:
     return Told(cfg, variant, work_dir(PHASE, cfg))
 
 
+def best_checkpoint(this: Told) -> Path:
+    """Where training leaves the model that later steps take."""
+    return this.out / this.variant.name / f"seed{this.cfg.seed}" / "best.pt"
+
+
+def told_all(argv: list[str], names: tuple[str, ...] = VARIANTS) -> list[Told]:
+    """What a step is told about several variants; about the one that `--variant` names, if it does."""
+    if "--variant" in argv:
+        return [told(argv)]
+    cfg = load_config(CoconutConfig, PHASE, argv)
+    out = work_dir(PHASE, cfg)
+    return [Told(cfg, load_variant(name, cfg.change | {"seed": cfg.seed}), out) for name in names]
+
+
 def main(argv: list[str]) -> None:
     this = told(argv)
     from engine.coconut import build
@@ -55,7 +69,7 @@ def train_on_trees(this: Told) -> None:
     from engine import runlog
     from engine.coconut import train_trees
 
-    path = train_trees.checkpoint_path(this.out, this.variant, this.cfg.seed)
+    path = best_checkpoint(this)
     outcome = train_trees.train(this.cfg, this.variant)
     train_trees.keep(outcome, this.cfg, this.variant, path)
     runlog.artifact(path)

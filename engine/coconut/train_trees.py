@@ -18,7 +18,7 @@ from engine import runlog
 from engine.coconut import checkpoint
 from engine.coconut.answers import interval
 from engine.coconut.layout import NO_LABEL
-from engine.coconut.model import Coconut
+from engine.coconut.model import PAUSE_KEY, Coconut
 from engine.coconut.trees import EdgeGPT2, Forest, Problems
 from engine.config.coconut import CoconutConfig, Variant
 
@@ -156,11 +156,6 @@ def right(model: Coconut, forest: Forest, problems: Problems, variant: Variant, 
     return said[:, -1] == problems.answer_B
 
 
-def checkpoint_path(out: Path, variant: Variant, seed: int) -> Path:
-    """Where a run leaves its model for evaluation and probing."""
-    return out / variant.name / f"seed{seed}" / "best.pt"
-
-
 def keep(outcome: Outcome, cfg: CoconutConfig, variant: Variant, path: Path) -> None:
     """The trained model on disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -187,6 +182,12 @@ def read(cfg: CoconutConfig, variant: Variant, path: Path) -> Coconut:
     return model.eval()
 
 
+def pause_moved(model: Coconut, cfg: CoconutConfig, variant: Variant) -> bool | None:
+    """Whether the vector in the place of thoughts is another than at the start; None in modes without one."""
+    now = getattr(model, PAUSE_KEY, None)
+    return None if now is None else bool((now != getattr(make_model(cfg, variant), PAUSE_KEY)).any())
+
+
 def report(outcome: Outcome, cfg: CoconutConfig, variant: Variant, path: Path) -> None:
     """The facts that gates read, and the model for the registry."""
     n = cfg.trees.test_rows
@@ -195,6 +196,9 @@ def report(outcome: Outcome, cfg: CoconutConfig, variant: Variant, path: Path) -
     runlog.fact("train/steps", outcome.steps)
     runlog.fact("train/stage_reached", outcome.stage)
     runlog.fact("train/cpu_s", outcome.cpu_s)
+    moved = pause_moved(outcome.model, cfg, variant)
+    if moved is not None:
+        runlog.fact("train/pause_moved", moved)
     runlog.fact("train/no_nan", all(bool(p.isfinite().all()) for p in outcome.model.parameters()))
     meta = {"variant": variant.name, "seed": cfg.seed, "accuracy": outcome.accuracy, "steps": outcome.steps}
     runlog.model(name=f"trees/{variant.name}/seed{cfg.seed}", model_type=variant.kind, path=path, metadata=meta)

@@ -29,6 +29,9 @@ class Data(_Part):
     """Steps outside these two are left out of T1, and counted."""
     renumbered: int = Field(default=60_000, ge=0)
     """More training steps with fresh numbers; none of them is an equation of a validation or test problem."""
+    products: float = Field(default=0.7, ge=0, le=1)
+    """Share of the renumbered steps that are products or quotients; the others follow the problems. Sums and differences
+    are learnt in the first seconds, so more of them teach nothing."""
     negatives: Literal["counterbalanced", "naive"] = "counterbalanced"
     """`naive` is the published corruption (the result changed by a little); the leak probe is there to catch it."""
     context: Literal["none", "problem"] = "none"
@@ -99,7 +102,6 @@ class Train(_Part):
     device: str = "auto"
     dtype: Literal["float32", "bfloat16"] = "float32"
     compile: bool = False
-    wandb: bool = False
 
 
 class Evaluate(_Part):
@@ -107,6 +109,8 @@ class Evaluate(_Part):
 
     problems: int | None = None
     """At most this many test problems; None takes all."""
+    solutions: int | None = None
+    """At most this many whole solutions of each kind, here and in `correct`; None takes all."""
     bootstrap: int = Field(default=1000, ge=100)
     threshold: float = Field(default=0.5, gt=0, lt=1)
     gsm8k: bool = True

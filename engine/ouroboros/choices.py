@@ -169,8 +169,33 @@ def make(
 ) -> Made:
     """Both kinds of quads of one split, as far as their steps stay inside the limits."""
     quads = [*operator_quads(problems, max_operand), *operand_quads(problems, max_operand, seed)]
-    inside = [q for q in quads if all(0 < (_result(step) or 0) <= max_result for step in q.steps)]
+    inside = [q for q in quads if all(_inside(step, max_operand, max_result) for step in q.steps)]
     return _items([q for q in inside if splits[q.problem] == wanted])
+
+
+def every_step(
+    problems: Sequence[Problem], splits: Sequence[Split], wanted: Split, max_operand: int, max_result: int
+) -> Made:
+    """Every step of a split in its own context, all correct, once for each task: what a generative energy learns from.
+
+    Quads hold only the steps that can be turned round or exchanged; a model that saw no others would doubt the rest.
+    """
+    rows, texts = [], []
+    for row, problem in enumerate(problems):
+        if splits[row] != wanted:
+            continue
+        for at, step in enumerate(problem.steps):
+            equation = from_expression(step.expression)
+            if equation is None or not _inside(equation, max_operand, max_result):
+                continue
+            for task in (OPERATOR, OPERAND):
+                rows.append((task, *equation, False, len(rows), row, len(texts)))
+            texts.append(context(problem.question, [f"{s.expression}={s.claimed}" for s in problem.steps[:at]]))
+    return Made(_columns(rows), texts)
+
+
+def _inside(equation: tuple[int, int, int], max_operand: int, max_result: int) -> bool:
+    return max(equation[1:]) <= max_operand and 0 < (_result(equation) or 0) <= max_result
 
 
 def _items(quads: Sequence[Quad]) -> Made:
@@ -182,6 +207,9 @@ def _items(quads: Sequence[Quad]) -> Made:
                 op, a, b = quad.steps[1 - side if wrong else side]
                 rows.append((quad.task, op, a, b, wrong, group, quad.problem, 2 * group + side))
         texts.extend(quad.contexts)
-    columns = np.array(rows, dtype=np.int64).reshape(-1, 8).T
-    task, op, a, b, wrong_N, group_N, problem, text = columns
-    return Made(Choices(task, op, a, b, wrong_N.astype(bool), group_N, problem, text), texts)
+    return Made(_columns(rows), texts)
+
+
+def _columns(rows: Sequence[tuple[int, ...]]) -> Choices:
+    task, op, a, b, wrong, group, problem, text = np.array(rows, dtype=np.int64).reshape(-1, 8).T
+    return Choices(task, op, a, b, wrong.astype(bool), group, problem, text)

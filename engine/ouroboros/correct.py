@@ -187,7 +187,7 @@ def report(judge: Judge, data: Dataset, cfg: OuroborosConfig) -> dict[str, objec
     """Every kind of error, the correct solutions, and the comparison at equal cost; printed, logged, returned."""
     limits = Limits(data.meta["limits"]["operand"], data.meta["limits"]["result"])
     policy = Policy(cfg.correct.threshold, cfg.correct.drop, cfg.correct.beam)
-    correct_ones = held_out(data.folder / "problems.jsonl", "test", cfg.evaluate.problems, limits)
+    correct_ones = held_out(data.folder / "problems.jsonl", "test", cfg.evaluate.solutions, limits)
     truths = {s.problem: s for s in correct_ones}
     told: dict[str, object] = {}
     clean = measure(judge, correct_ones, truths, policy, limits, cfg.evaluate.bootstrap)

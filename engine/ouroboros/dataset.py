@@ -31,7 +31,9 @@ _STORED = {
     "problem": np.int32,
 }
 SPLITS = ("train", "val", "test")
-FILES = ("problems.jsonl", *(f"{s}.npz" for s in SPLITS), *(f"choices_{s}.npz" for s in SPLITS))
+CHOICES = (*SPLITS, "steps")
+"""`steps`: every training step, correct only, for the generative energy."""
+FILES = ("problems.jsonl", *(f"{s}.npz" for s in SPLITS), *(f"choices_{s}.npz" for s in CHOICES))
 TOKENIZER = "tokenizer.json"
 _TEXT = ("starts", "ids", "values", "places")
 

@@ -148,11 +148,14 @@ def _move_one_digit(base: Equations, rng: np.random.Generator) -> Equations:
     return Equations(base.op, np.where(is_div, quotient * divisor, a), np.where(is_div, divisor, b))
 
 
-def renumber(like: Equations, count: int, rng: np.random.Generator, max_operand: int, max_result: int) -> Equations:
-    """`count` fresh equations whose operators are drawn as in `like` and whose sizes are log-uniform."""
+def renumber(
+    like: Equations, count: int, rng: np.random.Generator, max_operand: int, max_result: int, products: float = 0.0
+) -> Equations:
+    """`count` fresh equations with log-uniform sizes; a share of `products` or quotients, other operators as in `like`."""
     parts, have = [], 0
     while have < count:
         op = like.op[rng.integers(0, len(like), 2 * count)]
+        op = np.where(rng.random(2 * count) < products, rng.choice([MUL, DIV], 2 * count), op)
         drawn = _draw(op, rng, max_operand, max_result)
         drawn = drawn[valid(drawn, max_operand, max_result)]
         parts.append(drawn)

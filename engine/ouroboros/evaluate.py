@@ -128,7 +128,7 @@ def _add_solutions(sections: Sections, data: Dataset, model: Scorer) -> None:
     cfg, judge_steps = sections.cfg, judge_of(model, data)
     e = cfg.evaluate
     limits = Limits(data.meta["limits"]["operand"], data.meta["limits"]["result"])
-    truths = held_out(data.folder / "problems.jsonl", "test", e.problems, limits)
+    truths = held_out(data.folder / "problems.jsonl", "test", e.solutions, limits)
     if not truths:
         return
     clean = judge_all(judge_steps, truths, e.threshold)

@@ -108,7 +108,7 @@ def make_items(steps: Steps, splits: Sequence[Split], data: Data, seed: int) -> 
     made = {name: _items(steps.of(split_of == name), data, rng) for name in ("val", "test")}
     own = steps.of(split_of == "train")
     held_out = np.setdiff1d(np.concatenate([i.equations.key for i in made.values()]), own.equations.key)
-    fresh = renumber(own.equations, data.renumbered, rng, data.max_operand, data.max_result)
+    fresh = renumber(own.equations, data.renumbered, rng, data.max_operand, data.max_result, data.products)
     everything = Steps(
         concatenate([own.equations, fresh]), np.concatenate([own.problem, np.full(len(fresh), -1, dtype=np.int64)]), 0
     )
@@ -131,8 +131,9 @@ def write_all_choices(source: Source, cfg: OuroborosConfig, out: Path) -> dict[s
     """The choices of each split, with tokens where the model is to read the question; what meta.json says of them."""
     d = cfg.data
     made = {s: choices.make(source.problems, source.splits, s, d.max_operand, d.max_result, cfg.seed) for s in SPLITS}
-    tokenizer = None if cfg.data.context == "none" else _tokenizer(cfg.data, made["train"].texts, out)
-    for split, found in made.items():
+    steps = choices.every_step(source.problems, source.splits, "train", d.max_operand, d.max_result)
+    tokenizer = None if d.context == "none" else _tokenizer(d, steps.texts, out)
+    for split, found in {**made, "steps": steps}.items():
         encoded = texts.encode(found.texts, tokenizer, cfg.data.max_context) if tokenizer else None
         write_choices(out / f"choices_{split}.npz", found.choices, encoded)
     return {

@@ -154,7 +154,9 @@ def train(cfg: OuroborosConfig, out: Path, data_folder: Path | None = None, mode
     width = width_for(limits["operand"], limits["result"])
     vocabulary = data.meta["choices"]["vocabulary"]
     table, val = Table(data.items("train"), width, device), Table(data.items("val"), width, device)
+    # The generative energy learns from correct steps, of which there are many more than stand in quads.
     choices = open_choices(data, "train", width, device)
+    steps = open_choices(data, "steps", width, device) if t.energy == "generative" else None
     validation = Validation(
         {"result": [val.batch(some_rows(val, t.eval_items, cfg.seed))]} | _choice_batches(data, cfg, device)
     )
@@ -207,10 +209,12 @@ def train(cfg: OuroborosConfig, out: Path, data_folder: Path | None = None, mode
             (table.batch(share_of(rows, part, t.accumulate, group)), 1 / t.accumulate) for part in range(t.accumulate)
         ]
         if choices is not None:
-            chosen = training_choices(choices, t.energy, t.choices_batch, cfg.seed, step)
+            # Two iterations from the quads, two from all steps; within each pair both tasks have their turn.
+            source = steps if steps is not None and step // 2 % 2 else choices
+            chosen = training_choices(source, t.energy, t.choices_batch, cfg.seed, step)
             chosen = share_of(chosen, rank, world, group)
             micro += [
-                (choices.batch(p), len(p) / len(chosen)) for p in choices.micro_batches(chosen, t.token_budget, group)
+                (source.batch(p), len(p) / len(chosen)) for p in source.micro_batches(chosen, t.token_budget, group)
             ]
         total = torch.zeros((), device=device)
         for batch, weight in micro:

@@ -7,6 +7,7 @@ Does not guarantee: anything about files that others append to.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -67,6 +68,11 @@ def sync_folder(folder: Path) -> None:
         pass
     finally:
         os.close(fd)
+
+
+def disk_full(error: OSError) -> bool:
+    """Is it for want of space (or of the user's share of it) that this failed?"""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

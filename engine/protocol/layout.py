@@ -157,6 +157,14 @@ class RunPaths:
         return self.folder / "result.json"
 
     @property
+    def observed(self) -> Path:  # only in a mirror of a remote run: the mirror, what the host concluded and when
+        return self.folder / "observed.json"
+
+    @property
+    def pulled(self) -> Path:  # only in a mirror: the pull, which artifacts are here with their hash verified
+        return self.folder / "pulled.json"
+
+    @property
     def reserve(self) -> Path:  # a little space to free on a full disk, so that the last state can be written
         return self.folder / ".reserve"
 

@@ -12,7 +12,7 @@ Guarantees: `conclude` is pure; every state carries its reason in words; a final
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ FINAL = (SUCCEEDED, FAILED, STOPPED, LOST)
 
 # The supervisor signs every second. Ten missed signs are no busy disk any more.
 STALLED_AFTER_S = 10.0
+# A mirror signs every ten seconds what its host says; three missed signs mean that it does not hear the host.
+UNHEARD_AFTER_S = 30.0
 # Between writing the spec and claiming it lies one start of Python; a minute later nobody will come.
 UNCLAIMED_AFTER_S = 60.0
 
@@ -168,8 +170,29 @@ def _with(said: Status, state: str, reason: str) -> Status:
 
 
 def observe(paths: RunPaths, now: float | None = None) -> Status:
-    """The state of the run in this folder, on the machine it runs on."""
-    return conclude(find_traces(paths, time.time() if now is None else now))
+    """The state of the run in this folder: concluded on the machine it runs on, told by that machine in a mirror."""
+    now = time.time() if now is None else now
+    told = read_json(paths.observed)
+    if told is not None:
+        return mirrored(told, _readable(paths.result), now)
+    return conclude(find_traces(paths, now))
+
+
+def mirrored(told: dict[str, Any], result: dict[str, Any] | None, now: float) -> Status:
+    """What the host said last; with a result here nothing more can come. A state that is old says how old."""
+    if result is not None:
+        return _written(result)
+    status = Status.from_json(told.get("status") or {"state": QUEUED})
+    age = now - float(told.get("at", 0.0))
+    if status.final or age <= UNHEARD_AFTER_S:
+        return status
+    words = f"not heard of for {_ago(age)} on {told.get('host', 'its host')}"
+    return replace(status, reason=f"{status.reason}; {words}" if status.reason else words)
+
+
+def _ago(seconds: float) -> str:
+    minutes = int(seconds // 60)
+    return f"{seconds:.0f} s" if minutes < 2 else f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"
 
 
 def find_traces(paths: RunPaths, now: float) -> Traces:

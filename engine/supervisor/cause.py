@@ -34,23 +34,38 @@ class MemoryKills:
 
 def memory_kills() -> MemoryKills:
     """Counters of this process's control group and of the machine; None where there are none to read."""
-    return MemoryKills(_counter(_cgroup_events(), "oom_kill"), _counter(Path("/proc/vmstat"), "oom_kill"))
-
-
-def _cgroup_events() -> Path:
     try:
-        line = next(ln for ln in Path("/proc/self/cgroup").read_text().splitlines() if ln.startswith("0::"))
-    except (OSError, StopIteration):
-        return Path("/nonexistent")
-    return Path("/sys/fs/cgroup") / line[3:].strip().lstrip("/") / "memory.events"
+        mine = Path("/proc/self/cgroup").read_text()
+    except OSError:
+        mine = ""
+    counted = (_oom_kills(file) for file in counter_files(mine, Path("/sys/fs/cgroup")))
+    return MemoryKills(next((n for n in counted if n is not None), None), _oom_kills(Path("/proc/vmstat")))
 
 
-def _counter(path: Path, word: str) -> int | None:
+def counter_files(membership: str, cgroups: Path) -> list[Path]:
+    """Where the counter of a process may stand, by its /proc/self/cgroup: both versions of control groups.
+
+    Inside a container the path is that of the host and not there: then the container's own group is mounted on top.
+    """
+    found = []
+    for line in membership.splitlines():
+        hierarchy, controllers, path = [*line.split(":", 2), "", ""][:3]
+        if "memory" in controllers.split(","):
+            folder, name = cgroups / "memory", "memory.oom_control"
+        elif hierarchy == "0":
+            folder, name = cgroups, "memory.events"
+        else:
+            continue
+        found += [folder / path.strip().lstrip("/") / name, folder / name]
+    return found
+
+
+def _oom_kills(path: Path) -> int | None:
     try:
-        lines = path.read_text().splitlines()
+        lines = [line.split() for line in path.read_text().splitlines()]
     except OSError:
         return None
-    return next((int(ln.split()[1]) for ln in lines if ln.split()[:1] == [word]), None)
+    return next((int(words[1]) for words in lines if words[:1] == ["oom_kill"]), None)
 
 
 def log_tail(path: Path, size: int = _TAIL_BYTES) -> bytes:

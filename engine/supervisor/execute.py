@@ -52,7 +52,6 @@ class Executor:
     ) -> None:
         self.root, self.plan, self.start, self.clock, self.sleep = root, plan, start, clock, sleep
         self.paths: PlanPaths = root.plan(plan.plan_id)
-        self.begun = plan.created
         self.stage_begun = 0.0
         self.seen: set[str] = set()
         self.verdicts: dict[str, list[dict[str, Any]]] = {}
@@ -61,7 +60,9 @@ class Executor:
     def _restored(self) -> Progress:
         said = read_json(self.paths.status) or {}
         kept = said.get("progress")
-        self.begun = said.get("begun", self.clock())
+        # A status that was lost or spoilt must not set the clock of the caps back.
+        since = min(self.plan.created or self.clock(), self.clock()) if self.paths.status.exists() else self.clock()
+        self.begun = said.get("begun", since)
         self.stage_begun = said.get("stage_begun", 0.0)
         self.verdicts = said.get("verdicts", {})
         if kept is not None:

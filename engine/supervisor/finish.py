@@ -31,9 +31,9 @@ class End:
     cause: str = ""
 
 
-def finish(paths: RunPaths, spec: RunSpec, before: MemoryKills) -> End:
-    """Record artifacts and result of a run whose command has ended."""
-    status = read_json(paths.status) or {}
+def finish(paths: RunPaths, spec: RunSpec, before: MemoryKills, known: dict[str, Any] | None = None) -> End:
+    """Record artifacts and result of a run whose command has ended; `known` is the supervisor's own status."""
+    status = (read_json(paths.status) or {}) if known is None else known
     exit_ = read_json(paths.exit) or {
         "code": None,
         "error": "its exit code is unknown: shim and supervisor were killed",

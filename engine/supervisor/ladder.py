@@ -10,8 +10,10 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
 
-from engine.protocol.durable import read_json
+from engine.protocol.durable import create_once, disk_full, read_json
 from engine.protocol.spec import new_id
 
 RUNGS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
@@ -31,11 +33,18 @@ class Request:
 
 def ask(folder: Path, kind: str, by: str, why: str, now: float, grace_s: float | None = None) -> Path:
     """Leave a request; its name is new, so two consoles never write the same file."""
-    from engine.protocol.durable import create_once
-
     folder.mkdir(exist_ok=True)
     path = folder / f"{kind}-{new_id()}"
-    create_once(path, {"kind": kind, "by": by, "why": why, "asked": now, "grace_s": grace_s})
+    try:
+        create_once(path, {"kind": kind, "by": by, "why": why, "asked": now, "grace_s": grace_s})
+    except OSError as error:
+        if not disk_full(error):
+            raise
+        # On a full disk an empty file still fits, so the name says it all: a run that fills the disk must be stoppable.
+        path = folder / "~".join(
+            [path.name, "" if grace_s is None else f"{grace_s:g}", quote(by[:60], safe="@").replace("~", "%7E")]
+        )
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
     return path
 
 
@@ -47,7 +56,7 @@ def requests(folder: Path, seen: set[str]) -> list[Request]:
         return []
     found = []
     for name in names:
-        value = read_json(folder / name)
+        value = _said_by_name(folder / name) if "~" in name else read_json(folder / name)
         if value is not None:
             seen.add(name)
             kind = str(value.get("kind"))
@@ -56,6 +65,16 @@ def requests(folder: Path, seen: set[str]) -> list[Request]:
                 Request(kind, str(value.get("by", "")), str(value.get("why", "")), value.get("asked", 0.0), grace)
             )
     return sorted(found, key=lambda r: r.asked)
+
+
+def _said_by_name(path: Path) -> dict[str, Any] | None:
+    """A request that was made on a full disk."""
+    head, grace, by = [*path.name.split("~"), "", ""][:3]
+    try:
+        patience = float(grace) if grace else None
+        return {"kind": head.partition("-")[0], "by": unquote(by), "asked": path.stat().st_mtime, "grace_s": patience}
+    except (ValueError, OSError):
+        return None
 
 
 def rung_due(since_s: float, grace_s: float, climbed: int) -> int | None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 
-from engine.protocol.durable import read_json, write_json
+from engine.protocol.durable import disk_full, read_json, write_json
 from engine.protocol.identity import Identity, alive, identify
 from engine.protocol.layout import RunPaths
 from engine.protocol.spec import read_spec
-from engine.protocol.status import heartbeat_line
 from engine.supervisor.cause import memory_kills
 from engine.supervisor.ladder import RUNGS, Request, requests, rung_due, send_to_group
 from engine.supervisor.shim import write_exit
-from engine.supervisor.supervise import finish_alone
+from engine.supervisor.supervise import finish_alone, sign
 
 _TICK_S = 0.1
 
@@ -26,9 +25,14 @@ def end(paths: RunPaths) -> None:
     if command is None or spec is None or not asked:
         return
     # The supervisor that owned this file is dead; the one who ends the run stands in its place from now on.
-    paths.heartbeat.write_bytes(heartbeat_line(time.time(), 0))
+    sign(paths.heartbeat, 0)
     stop = {"by": asked[0].by, "why": asked[0].why, "grace_s": spec.grace_s}
-    write_json(paths.status, {**status, "supervisor": identify().to_json(), "stop": stop})
+    status = {**status, "supervisor": identify().to_json(), "stop": stop}
+    try:
+        write_json(paths.status, status)
+    except OSError as error:  # a full disk may be why it is to be ended
+        if not disk_full(error):
+            raise
     climbed = _climb(paths, command, spec.grace_s)
     if not alive(shim) and not paths.result.exists():  # nobody else is left to tell how it ended
         if not paths.exit.exists():
@@ -50,6 +54,6 @@ def _climb(paths: RunPaths, command: Identity, patience: float) -> int:
         if rung is not None:
             climbed = rung + 1
             send_to_group(command.pid, RUNGS[rung])
-        paths.heartbeat.write_bytes(heartbeat_line(time.time(), climbed))
+        sign(paths.heartbeat, climbed)
         time.sleep(_TICK_S)
     return climbed

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from engine.protocol.durable import write_json
+from engine.protocol.durable import disk_full, write_json
 from engine.protocol.identity import identify
 from engine.protocol.layout import RunPaths
 from engine.protocol.spec import RunSpec
@@ -76,7 +76,7 @@ def write_started(paths: RunPaths, value: dict[str, Any]) -> None:
     try:
         write_json(paths.started, value)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not disk_full(error):
             raise
 
 
@@ -193,6 +193,6 @@ def write_last(paths: RunPaths, path: Path, value: dict[str, Any]) -> None:
             write_json(path, value)
             return
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or attempt:
+            if not disk_full(error) or attempt:
                 raise
             paths.reserve.unlink(missing_ok=True)

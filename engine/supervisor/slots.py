@@ -101,14 +101,19 @@ def take(path: Path) -> Slot | None:
 
 def holders(root: Root) -> dict[str, str]:
     """Slot by slot, the run that holds it."""
-    found = {}
-    for path in sorted(root.slots.glob("*")):
-        slot = take(path)
-        if slot is None:
-            found[path.name] = path.read_text(errors="replace")
-        else:
-            os.close(slot.fd)
-    return found
+    return {path.name: path.read_text(errors="replace") for path in sorted(root.slots.glob("*")) if _held(path)}
+
+
+def _held(path: Path) -> bool:
+    """Does a run hold it? Asked by a shared lock, so that two who ask at once don't take each other for a run."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
 
 
 def waiting(root: Root) -> list[Waiting]:

@@ -7,7 +7,6 @@ Does not guarantee: an exit code when supervisor and shim are killed together.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -18,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.protocol.durable import create_once, read_json, write_json
+from engine.protocol.durable import create_once, disk_full, read_json, write_json
 from engine.protocol.events import encode
 from engine.protocol.files import free_bytes
 from engine.protocol.identity import identify
@@ -106,7 +105,7 @@ def write_status(run: Run, **changes: Any) -> None:
     try:
         write_json(run.paths.status, run.status)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not disk_full(error):
             raise
 
 
@@ -123,9 +122,14 @@ def record(run: Run, kind: str, **body: Any) -> None:
 def beat(run: Run) -> None:
     """A sign of life, written in place."""
     run.beat += 1
+    sign(run.paths.heartbeat, run.beat)
+
+
+def sign(heartbeat: Path, beat: int) -> None:
+    """Sign in place: the file keeps its size, so a full disk is no hindrance."""
     try:
-        fd = os.open(run.paths.heartbeat, os.O_WRONLY)
-        os.pwrite(fd, heartbeat_line(time.time(), run.beat), 0)
+        fd = os.open(heartbeat, os.O_WRONLY)
+        os.pwrite(fd, heartbeat_line(time.time(), beat), 0)
         os.close(fd)
     except OSError:
         pass
@@ -375,7 +379,8 @@ def _wait_without_shim(run: Run, pid: int) -> None:
 
 
 def _end(run: Run) -> None:
-    end = finish(run.paths, run.spec, run.kills_before)
+    # What we know, not what status.json says: on a full disk it may never have heard of the stop.
+    end = finish(run.paths, run.spec, run.kills_before, run.status)
     record(run, "ended", state=end.state, reason=end.reason)
     run.status.pop("stopping", None)
     write_status(run, state=end.state, reason=end.reason)

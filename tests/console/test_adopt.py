@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from console.adopt import Adoption, code_globs, phase_text, step_name
+from console.adoption.adopt import Adoption, code_globs, phase_text, step_name
+from console.adoption.logscan import scan, split_lines
+from console.adoption.samples import newest_log, read_sample
 from console.cli import parser
 from console.errors import UserError
-from console.logscan import scan, split_lines
-from console.samples import newest_log, read_sample
 from console.verbs.adopting import adopt
 from engine.config.phase import Phase, load_phase
 from tests.console.conftest import Console

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from console import cli
+from console import errors
 from engine.protocol.layout import Root
 from tests.console.conftest import PHASE, Console
 from tests.console.test_cli import REPOSITORY, with_step
@@ -171,19 +171,19 @@ def test_an_index_that_is_no_database_gets_one_line_and_stays(console: Console, 
 
 
 def test_a_full_disk_gets_one_line() -> None:
-    line = cli.foreseen(OSError(errno.ENOSPC, "No space left on device", "/root/x"))
+    line = errors.foreseen(OSError(errno.ENOSPC, "No space left on device", "/root/x"))
     assert line is not None
     assert "the disk is full (/root/x)" in line
 
 
 def test_a_locked_index_gets_one_line() -> None:
-    line = cli.foreseen(sqlite3.OperationalError("database is locked"))
+    line = errors.foreseen(sqlite3.OperationalError("database is locked"))
     assert line is not None
     assert "locked" in line
 
 
 def test_a_bug_is_not_dressed_up() -> None:
-    assert cli.foreseen(KeyError("x")) is None
+    assert errors.foreseen(KeyError("x")) is None
 
 
 def typed(project: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -10,8 +10,8 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
-from console.palette import assign
-from console.series import Series
+from console.charts.palette import assign
+from console.charts.series import Series
 from console.widgets import chart as chart_module
 from console.widgets import grid as grid_module
 from console.widgets.chart import Chart, Threshold
@@ -67,7 +67,7 @@ def test_a_chart_without_points_does_not_import_numpy() -> None:
     program = (
         "import sys, asyncio\n"
         "from textual.app import App\n"
-        "from console.series import Series\n"
+        "from console.charts.series import Series\n"
         "from console.widgets.grid import ChartGrid\n"
         "from console.widgets.chart import Chart, Threshold\n"
         "class A(App):\n"

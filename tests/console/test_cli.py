@@ -241,7 +241,7 @@ def test_instances_without_a_key_say_where_to_get_one(console: Console, monkeypa
 
 
 def test_instances_are_listed_from_an_account(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
-    from remote.fake_lambda import DEMO_KEY, FakeLambda
+    from remote.cloud.fake_lambda import DEMO_KEY, FakeLambda
 
     with FakeLambda() as cloud:
         monkeypatch.setenv("FRACTAL_LAMBDA_URL", cloud.url)

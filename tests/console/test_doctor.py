@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from console.diagnosis import BROKEN, GOOD, NOTE, Finding, Isolation, Seen, Terminal, diagnose, exit_code
-from console.machine import colours, index_state, wandb_login
+from console.health.diagnosis import BROKEN, GOOD, NOTE, Finding, Isolation, Seen, Terminal, diagnose, exit_code
+from console.health.machine import colours, index_state, wandb_login
 from engine.protocol.layout import Root
 from tests.console.conftest import Console
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from console.logscan import scan, split_lines
+from console.adoption.logscan import scan, split_lines
 from engine.supervisor.logmetrics import match
 
 NANOGPT = """\

@@ -7,7 +7,7 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
-from console.logindex import BLOCK
+from console.logs.index import BLOCK
 from console.widgets.log import KEYS, LogView
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from console.model_verbs import ACTIONS, Table
+from console.verbs.model_tables import ACTIONS, Table
 from engine.registry import Registry
 from engine.registry_model import GateFinding, RegistryError
 

@@ -18,7 +18,8 @@ import pytest
 
 from remote.host_pins import INJECTED, Pins, alias_of, new_host_key
 from remote.ssh_config import Target, resolve
-from remote.ssh_connect import Completed, Connection, Person, Presented, Trust, connect
+from remote.ssh_connect import connect
+from remote.ssh_connection import Completed, Connection
 from remote.ssh_errors import (
     BadSshConfig,
     ConnectionLost,
@@ -27,6 +28,7 @@ from remote.ssh_errors import (
     LoginRefused,
     NoWay,
 )
+from remote.ssh_trust import Person, Presented, Trust
 from tests.remote.sshd import Sshd, free_port, make_key, needs_sshd
 
 pytestmark = needs_sshd
@@ -382,7 +384,7 @@ def test_a_jump_that_hangs_is_given_up(silent: int, target: Target, trust: Trust
 
 
 def test_something_else_than_ssh_on_the_port_is_said(trust: Trust) -> None:
-    from remote.fake_lambda import FakeLambda
+    from remote.cloud.fake_lambda import FakeLambda
 
     with FakeLambda() as web:
         port = int(web.url.rpartition(":")[2])

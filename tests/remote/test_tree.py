@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from engine.protocol.layout import Root
-from remote.tree import TreeReader, snapshot
+from remote.host import LaunchError
+from remote.local_host import LocalHost
+from remote.tree import TreeChanged, TreeReader, snapshot
 
 
 def write(folder: Path, files: dict[str, str]) -> None:
@@ -68,3 +71,59 @@ def test_a_snapshot_is_made_once_and_is_read_only(tmp_path: Path) -> None:
     assert snapshot(tree, root) == copy
     assert (copy / "a.py").read_text() == "one"
     assert (copy / "a.py").stat().st_mode & 0o222 == 0
+
+
+def test_a_file_that_is_edited_after_its_hash_gives_no_snapshot(tmp_path: Path) -> None:
+    folder, root = tmp_path / "project", Root(tmp_path / "root")
+    write(folder, {"a.py": "one", "b.py": "one"})
+    tree = TreeReader().read(folder)
+    write(folder, {"b.py": "two"})
+    with pytest.raises(TreeChanged, match=r"b\.py was edited while the project was copied; start it again"):
+        snapshot(tree, root)
+    assert list(root.trees.iterdir()) == []
+    assert snapshot(TreeReader().read(folder), root).is_dir()
+
+
+def test_a_file_that_is_taken_away_after_its_hash_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    write(folder, {"a.py": "one"})
+    tree = TreeReader().read(folder)
+    (folder / "a.py").unlink()
+    with pytest.raises(TreeChanged, match=r"a\.py was taken away"):
+        snapshot(tree, Root(tmp_path / "root"))
+
+
+def test_a_file_that_is_edited_while_it_is_copied_gives_no_snapshot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "project"
+    write(folder, {"a.py": "one"})
+    tree = TreeReader().read(folder)
+    copyfile = shutil.copyfile
+
+    def slow_copy(source: Path, target: Path) -> None:
+        copyfile(source, target)
+        write(folder, {"a.py": "other"})
+
+    monkeypatch.setattr(shutil, "copyfile", slow_copy)
+    with pytest.raises(TreeChanged, match="was edited"):
+        snapshot(tree, Root(tmp_path / "root"))
+
+
+def test_a_large_file_whose_time_changed_gives_no_snapshot(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    write(folder, {"a.py": "one", "data.bin": ""})
+    os.truncate(folder / "data.bin", 51 << 20)
+    tree = TreeReader().read(folder)
+    os.utime(folder / "data.bin", (1, 1))
+    with pytest.raises(TreeChanged, match=r"data\.bin was edited"):
+        snapshot(tree, Root(tmp_path / "root"))
+
+
+def test_the_host_tells_of_a_changed_tree_as_its_own_error(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    write(folder, {"a.py": "one"})
+    tree = TreeReader().read(folder)
+    write(folder, {"a.py": "two"})
+    with pytest.raises(LaunchError, match="was edited while the project was copied"):
+        LocalHost(Root(tmp_path / "root")).put_tree(tree)

@@ -388,6 +388,31 @@ def test_killed_at_every_moment_and_started_again_it_comes_to_the_same_end(
     assert moment > 8
 
 
+@pytest.mark.parametrize("spoilt", [b"", b"{", b'"status"', b"\0" * 100])
+def test_a_spoilt_status_does_not_set_the_clock_of_the_cap_back(world: World, spoilt: bytes) -> None:
+    plan = plan_of(step(world.spec("one")), end=world.end(max_hours=1.0), created=world.now)
+    world.ends["one"] = "running"
+    executor = world.executor(plan)
+    executor._write()
+    world.root.plan(plan.plan_id).status.write_bytes(spoilt)
+    world.now += 3599
+    again = world.executor(plan)
+    again._look()
+    assert again.progress.elapsed_s == 3599
+    world.now += 1
+    assert world.execute(plan).outcome == "capped"
+
+
+def test_a_laptop_whose_clock_is_ahead_gives_no_plan_more_time(world: World) -> None:
+    plan = plan_of(step(world.spec("one")), end=world.end(max_hours=1.0), created=world.now + 9999)
+    world.executor(plan)._write()
+    world.root.plan(plan.plan_id).status.write_bytes(b"")
+    again = world.executor(plan)
+    world.now += 10
+    again._look()
+    assert again.progress.elapsed_s == 10
+
+
 def test_a_finished_plan_that_is_started_again_does_nothing_more(world: World) -> None:
     plan = plan_of(step(world.spec("a")), end=world.end())
     world.execute(plan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.protocol.durable import read_json
+from engine.supervisor import ladder
 from engine.supervisor.ladder import ask, handles, members, requests, rung_due
 from engine.supervisor.slots import holders
 from remote.local_host import LocalHost
@@ -275,6 +277,19 @@ def test_requests_are_seen_once_and_oldest_first(tmp_path: Path) -> None:
         ask(box, "stop", who, "", when)
     assert [r.by for r in requests(box, seen)] == ["ann", "bob", "cy"]
     assert requests(box, seen) == []
+
+
+def test_a_request_on_a_full_disk_is_said_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, value: object) -> bool:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(ladder, "create_once", full)
+    ask(tmp_path, "stop", "ann/b~c@home", "no room", 1.0, grace_s=0.5)
+    ask(tmp_path, "checkpoint", "plan", "", 2.0)
+    assert {f.stat().st_size for f in tmp_path.iterdir()} == {0}
+    found = {r.kind: r for r in requests(tmp_path, set())}
+    assert (found["stop"].by, found["stop"].grace_s) == ("ann/b~c@home", 0.5)
+    assert (found["checkpoint"].by, found["checkpoint"].grace_s) == ("plan", None)
 
 
 def test_a_request_that_is_not_whole_yet_is_read_later(tmp_path: Path) -> None:

@@ -25,12 +25,12 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.drivers.headless_driver import HeadlessDriver
 
-from console.logindex import LogFile, LogIndex, count_newlines
-from console.logsearch import matching_lines, parse_query
-from console.plot import draw
-from console.series import Series
-from console.thresholds import Threshold
-from console.trace import Trace, View
+from console.charts.plot import draw
+from console.charts.series import Series
+from console.charts.thresholds import Threshold
+from console.charts.trace import Trace, View
+from console.logs.index import LogFile, LogIndex, count_newlines
+from console.logs.search import matching_lines, parse_query
 from console.widgets.chart import Chart
 from console.widgets.grid import ChartGrid
 from console.widgets.log import LogView

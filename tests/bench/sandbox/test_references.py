@@ -36,8 +36,10 @@ def test_all_references_pass(which):
 
 def test_no_cheat_passes_a_checker():
     cheats = runpy.run_path(str(_ROOT / "tests" / "engine" / "verify" / "hostile.py"))["programs"]()
-    check = "def check(candidate):\n    assert candidate(2, 3) == 5\n"
-    check += "    for n in range(3):\n        assert candidate(n, n) == 2 * n\n"
+    check = (
+        "def check(candidate):\n    assert candidate(2, 3) == 5\n    for n in range(3):\n"
+        "        assert candidate(n, n) == 2 * n\n"
+    )
     tests = Tests(check=check, entry_point="add", cpu_s=1)
     gone = {"CANARY": "/nonexistent/canary", "FOLDER": "/nonexistent", "PORT": "9", "PID": "1"}
     samples = []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.coconut.answers import answer_of, chain_matches, interval, is_right
+from engine.coconut.answers import answer_of, chain_matches, difference, interval, is_right
 from engine.coconut.generate import generate
 from engine.coconut.gpt2 import from_hugging_face
 from engine.coconut.layout import prompt_row
@@ -88,3 +88,11 @@ def test_an_interval_says_how_little_few_problems_tell():
     assert (round(interval(0, 16).low, 3), round(interval(0, 16).high, 3)) == (0.0, 0.194)
     assert interval(500, 500).high == pytest.approx(1.0)
     assert interval(50, 100).low < 0.5 < interval(50, 100).high
+
+
+def test_a_difference_is_taken_problem_by_problem():
+    ours, theirs = [True] * 60 + [False] * 40, [True] * 40 + [False] * 60
+    gap = difference(ours, theirs)
+    assert gap.value == pytest.approx(0.2)
+    assert 0 < gap.low < 0.2 < gap.high
+    assert difference(ours, ours).low == difference(ours, ours).high == 0.0

@@ -91,22 +91,44 @@ def test_a_model_of_prosqa_is_trained_judged_and_probed(events):
     probe.main(words)
     facts = events.facts
     assert facts["train/no_nan"] is True
-    assert (facts["train/epochs"], facts["eval/stage"]) == (2, 1)
+    assert (facts["train/epochs"], facts["eval/m3/stage"]) == (2, 1)
     assert {f"eval/{name}_accuracy" for name in OOD_SETS} <= set(facts)
-    assert {"corrupt/none", "corrupt/swap", "probe/thought1_depth1"} <= set(facts)
+    assert {"corrupt/m3/none", "corrupt/m3/swap", "probe/m3/thought1_depth1"} <= set(facts)
     assert events.of("model")[0]["metadata"]["variant"] == "prosqa_coconut_1gpu"
     assert "train/loss" in events.of("metric")[0]["values"]
 
 
-def test_the_laptop_s_task_is_trained_judged_and_probed(events):
+def test_the_laptop_s_models_stand_beside_each_other(events):
     few = ["trees.max_steps=20", "trees.eval_rows=64", "trees.eval_every=10", "trees.test_rows=128", "trees.depth=2"]
-    words = ["--variant", "m3", "--preset", "cpu", *few]
-    train.main(words)
+    words = ["--preset", "cpu", *few]
+    for name in ("m2", "m3", "m4b"):
+        train.main(["--variant", name, *words])
     evaluate.main(words)
     probe.main(words)
-    accuracy = [event for event in events.of("fact") if event["name"] == "eval/accuracy"]
-    assert all(0 <= event["low"] <= event["value"] <= event["high"] <= 1 for event in accuracy)
-    assert {"probe/thought2_depth2", "probe/thought2_depth2_even", "corrupt/noise"} <= set(events.facts)
+    facts = {event["name"]: event for event in events.of("fact")}
+    for name in (
+        "eval/accuracy",
+        "eval/m2/accuracy",
+        "eval/m3/accuracy",
+        "eval/m3_over_m2",
+        "probe/accuracy_lost_by_swapping",
+    ):
+        assert facts[name]["low"] <= facts[name]["value"] <= facts[name]["high"]
+    assert {"probe/m3/thought2_depth2", "probe/m3/thought2_depth2_even", "corrupt/m3/noise"} <= set(facts)
+    assert "eval/m1/accuracy" not in facts
+    assert {e["path"].rsplit("/", 1)[-1] for e in events.of("artifact")} >= {
+        "evaluation.json",
+        "evaluation.md",
+        "probe.json",
+    }
+
+
+def test_a_pause_loses_nothing_by_swapping(events):
+    few = ["trees.max_steps=10", "trees.eval_rows=64", "trees.eval_every=10", "trees.test_rows=64"]
+    train.main(["--variant", "m4b", "--preset", "cpu", *few])
+    probe.main(["--variant", "m4b", "--preset", "cpu", *few])
+    assert events.facts["probe/accuracy_lost_by_swapping/m4b"] == 0.0
+    assert events.facts["train/pause_moved"] is True
 
 
 def test_a_baseline_says_that_it_has_no_thoughts(events, capsys):

@@ -119,7 +119,7 @@ def test_controls_answer_from_the_first_step():
 def test_a_kept_model_is_read_back(tmp_path):
     cfg = config(max_steps=4, eval_every=4, eval_rows=16, test_rows=64)
     outcome = train_trees.train(cfg, M3)
-    path = train_trees.checkpoint_path(tmp_path, M3, 0)
+    path = tmp_path / "m3" / "best.pt"
     train_trees.keep(outcome, cfg, M3, path)
     again = train_trees.read(cfg, M3, path)
     problems = FOREST.problems(200, generator(3))

@@ -88,6 +88,15 @@ def vars_of(found: Made) -> list[tuple[int, int, int, int, bool]]:
     ]
 
 
+def test_every_step_is_taken_once_for_each_task_and_sees_only_what_came_before() -> None:
+    row: dict[str, object] = {"question": "q", "answer": "<<20-4=16>>16\n<<1.5*2=3>>3\n<<16-3=13>>13\n#### 13"}
+    found = choices.every_step([gsm8k.parse_row(row, "x")], ["train"], "train", 999, 9999)
+    assert found.texts == ["q", "q\n20-4=16\n1.5*2=3"]
+    assert found.choices.task.tolist() == [OPERATOR, OPERAND] * 2
+    assert found.choices.text.tolist() == [0, 0, 1, 1]
+    assert not found.choices.wrong.any()
+
+
 def test_no_blocking_probe_tells_choices_apart_and_the_order_of_mention_is_reported() -> None:
     train, held_out = make(problems(1, 1500)), make(problems(2, 700))
     bpe = tokenizers.train_bpe(train.texts, 500)

@@ -12,7 +12,7 @@ PRESETS = presets_of(CONFIGS, "phase7-ouroboros")
 
 
 def test_the_presets_of_the_phase_are_there() -> None:
-    assert {"smoke", "cpu", "cpu-text", "m2", "a100", "h100"} <= set(PRESETS)
+    assert {"smoke", "cpu", "cpu-text", "naive", "m2", "a100", "h100"} <= set(PRESETS)
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -31,6 +31,13 @@ def test_fresh_equations_are_valid_and_of_every_operator() -> None:
     assert set(np.unique(made.op)) == {0, 1, 2, 3}
 
 
+def test_more_products_can_be_asked_for() -> None:
+    like = Equations(np.array([0]), np.array([2]), np.array([1]))
+    made = eq.renumber(like, 4000, np.random.default_rng(0), 999, 9999, products=0.6)
+    assert 0.5 < (made.op >= eq.MUL).mean() < 0.7
+    assert set(np.unique(made.op)) == {eq.ADD, eq.MUL, eq.DIV}
+
+
 def test_neighbours_are_valid_and_differ_in_result_but_not_in_operator() -> None:
     made = some()
     other = eq.neighbours(made, np.random.default_rng(1), 999, 9999)

@@ -1,0 +1,153 @@
+"""The verbs of hosts, each a function from parsed arguments to a table: list, add, remove.
+
+    add_arguments(parser)                       # for `fractal-console hosts`
+    table = act(args, desk)                     # args.host_verb chooses; none: list
+    host = open_host(name, desk)                # what Workspace.host(name) returns for a name other than `local`
+
+What the user has to mend is a `UserError`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from console.errors import UserError
+from console.verbs.model_tables import Table
+from engine.config.hosts import HostEntry, Named, check_name, host_named, put_host, read_hosts, remove_host
+from engine.config.load import ConfigError, check
+
+if TYPE_CHECKING:
+    from remote.ssh_host import SshHost
+    from remote.ssh_trust import Person
+
+_GIB = 1 << 30
+# A clock that is so far off makes durations and "last heard" times look odd: worth a word, not an error.
+_SKEW_S = 60.0
+
+
+@dataclass(frozen=True)
+class HostDesk:
+    """Everything that a verb touches, passed in."""
+
+    own_file: Path
+    """`~/.fractal/hosts.yaml`: where `add` writes."""
+    shared_file: Path
+    """`configs/hosts.yaml` of the project: read only."""
+    known_hosts: Path
+    """Our own file of agreed host keys."""
+    person: Person | None = None
+    """Who agrees to host keys and knows passphrases; None: nobody is there."""
+    say: Callable[[str], None] = lambda words: None
+    now: Callable[[], float] = field(default=time.time)
+    open: Callable[[Named, HostDesk], SshHost] | None = None
+    """For tests: another way in."""
+
+    def hosts(self) -> dict[str, Named]:
+        return read_hosts([self.shared_file, self.own_file])
+
+
+def act(args: argparse.Namespace, desk: HostDesk) -> Table:
+    """One verb; whatever a person can mend becomes a `UserError` with its one line."""
+    from remote.host import HostError
+
+    try:
+        return ACTIONS[args.host_verb or "list"](desk, args)
+    except (ConfigError, HostError) as error:
+        raise UserError(str(error)) from None
+
+
+def open_host(name: str, desk: HostDesk) -> SshHost:
+    """The host of this name; it connects at its first call."""
+    try:
+        named = host_named(desk.hosts(), name)
+    except ConfigError as error:
+        raise UserError(f"{error}. Add one: fractal-console hosts add {name} --ssh ALIAS") from None
+    return (desk.open or _ssh_host)(named, desk)
+
+
+def _ssh_host(named: Named, desk: HostDesk) -> SshHost:
+    from remote.ssh_host import SshHost
+    from remote.ssh_trust import Trust
+
+    return SshHost(named.name, named.entry, Trust(desk.known_hosts), desk.person)
+
+
+def list_hosts(desk: HostDesk, args: argparse.Namespace) -> Table:
+    """Every named host and where it is named."""
+    found = desk.hosts()
+    rows = [["local", "this machine", "", ""]]
+    rows += [[n.name, n.entry.ssh, n.entry.root, str(n.file)] for n in found.values()]
+    data = [{"name": n.name, **n.entry.model_dump(), "file": str(n.file)} for n in found.values()]
+    note = "" if found else "add one: fractal-console hosts add gpu --ssh ALIAS"
+    return Table(["host", "ssh", "root", "named in"], rows, data, note)
+
+
+def add_host(desk: HostDesk, args: argparse.Namespace) -> Table:
+    """Try to log in (unless told not to), then write the entry down: a host that is listed has worked once."""
+    check_name(args.name, "hosts add")
+    said = {key: getattr(args, key) for key in ("ssh", "root", "before", "workdir", "env")}
+    entry = check(HostEntry, said, "hosts add")
+    facts = {} if args.untried else _facts(Named(args.name, entry, desk.own_file), desk)
+    put_host(desk.own_file, args.name, entry)
+    rows = [[key, _shown(key, value)] for key, value in facts.items()]
+    note = f"{args.name} is written to {desk.own_file}. Use it: fractal-console run PHASE --host {args.name}"
+    return Table(["", args.name], rows, {"name": args.name, **entry.model_dump(), "facts": facts}, note)
+
+
+def _facts(named: Named, desk: HostDesk) -> dict[str, Any]:
+    desk.say(f"trying {named.entry.ssh} …")
+    before = desk.now()
+    host = (desk.open or _ssh_host)(named, desk)
+    try:
+        facts = {**host.facts(), "root": host.root_path()}
+        skew = host.clock_skew_s(before)
+        return (
+            {**facts, "clock": f"{abs(skew) / 60:.0f} min {'ahead' if skew > 0 else 'behind'}"}
+            if abs(skew) > _SKEW_S
+            else facts
+        )
+    finally:
+        host.close()
+
+
+def _shown(key: str, value: Any) -> str:
+    if key.endswith("_bytes"):
+        return f"{value / _GIB:.1f} GiB"
+    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+
+
+def remove(desk: HostDesk, args: argparse.Namespace) -> Table:
+    """Forget a name; nothing on the host is touched."""
+    named = host_named(desk.hosts(), args.name)
+    if named.file != desk.own_file:
+        raise ConfigError(f"{args.name} is named in {named.file}, which the project shares: take it out there")
+    remove_host(desk.own_file, args.name)
+    return Table([], [], {"removed": args.name}, f"{args.name} is forgotten; its runs and files there stay")
+
+
+ACTIONS: dict[str, Callable[[HostDesk, argparse.Namespace], Table]] = {
+    "list": list_hosts,
+    "add": add_host,
+    "remove": remove,
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The sub-verbs of `hosts`."""
+    verbs = parser.add_subparsers(dest="host_verb", metavar="VERB")
+    verbs.add_parser("list", help="every host that has a name")
+    add = verbs.add_parser("add", help="name a machine that ssh reaches")
+    add.add_argument("name")
+    add.add_argument("--ssh", required=True, help="an alias of ~/.ssh/config, or user@host:port")
+    add.add_argument("--root", default="~/.fractal", help="where everything lies there (a disk that outlives it)")
+    add.add_argument("--before", default="", help="a shell command that comes first: source ~/.local/bin/env")
+    add.add_argument("--workdir", default="", help="the folder to begin in: ~/Fractal")
+    add.add_argument("--env", default="", help="an existing virtual environment there")
+    add.add_argument("--untried", action="store_true", help="write it down without logging in")
+    gone = verbs.add_parser("remove", help="forget a name")
+    gone.add_argument("name")
