@@ -11,8 +11,9 @@ from typing import Any
 
 from engine import runlog
 from engine.config.verify import VerifyConfig
+from engine.protocol.durable import read_json
 from engine.verify.problems.problem import Problem
-from engine.verify.rows import Appender, read
+from engine.verify.rows import Appender, params_path, read
 from engine.verify.sandbox.open import open_sandbox
 from engine.verify.sandbox.verdict import Sample, Verdict
 from engine.verify.step import Step, StepFailed, begin, run
@@ -24,7 +25,7 @@ def main(argv: list[str]) -> None:
     step = begin(argv, ("train", "test"))
     problems = {p.task_id: p for p in step.problems()}
     rows = list(read(step.generations))
-    with Appender(step.labeled, {"generations": str(step.generations.name), **_params(step)}) as file:
+    with Appender(step.labeled, _params(step)) as file:
         done = {row["key"] for row in file.had}
         labeled = file.had + _execute(
             [r for r in rows if r["key"] not in done], problems, step.cfg, file, len(done), len(rows)
@@ -34,8 +35,10 @@ def main(argv: list[str]) -> None:
 
 
 def _params(step: Step) -> dict[str, Any]:
+    """What decides a label: the candidates' own making too, or new candidates would keep old verdicts."""
     cfg = step.cfg
     return {
+        "generations": read_json(params_path(step.generations)),
         "judge_visible": cfg.generate.judge_visible,
         "visible_tests": cfg.generate.visible_tests,
         "memory_mib": cfg.sandbox.memory_mib,

@@ -27,6 +27,8 @@ class Unit:
     """The number of the first sample."""
     n: int
     seed: int
+    attempt: str = ""
+    """In a second round: the program to do better than. A model finds it in the prompt."""
 
     @property
     def name(self) -> str:

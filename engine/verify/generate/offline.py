@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator
 
 from engine.verify.generate.contract import Completion, Unit, unit_seed
+from engine.verify.generate.extract import parses
 from engine.verify.generate.mutate import restyle, slip
 
 # A model's wrong program is seldom one token away from a right one.
@@ -32,6 +33,9 @@ def chance_of_no_slip(task_id: str) -> float:
 
 
 def _one(unit: Unit, rng: random.Random) -> Completion:
+    if unit.attempt:  # a second round is a search around the attempt: another edit may undo the fault
+        code, made = slip(unit.attempt, rng, 1) if parses(unit.attempt) else (unit.attempt, [])
+        return Completion(f"```python\n{code}```", "made", len(code.split()), note=f"edit: {', '.join(made)}")
     styled = restyle(unit.problem.reference, rng)
     slips = 0 if rng.random() < chance_of_no_slip(unit.problem.task_id) else rng.choices(_SLIPS, _HOW_OFTEN)[0]
     code, made = slip(styled, rng, slips)

@@ -22,3 +22,12 @@ def prompt_for(problem: Problem, visible_tests: int) -> str:
         words.append(f"It must satisfy, for example:\n```python\n{shown}\n```")
     words.append("Answer with Python code in one code block.")
     return "\n\n".join(words)
+
+
+def second_prompt(problem: Problem, visible_tests: int, attempt: str, feedback: str, energy: float) -> str:
+    """The task again, with an attempt, what the visible tests said of it and what the critic thinks."""
+    doubt = "probably wrong" if energy > 0.5 else "possibly right"
+    return (
+        f"{prompt_for(problem, visible_tests)}\n\nAn earlier attempt, which a reviewer finds {doubt}:\n"
+        f"```python\n{attempt}```\n{feedback}\nWrite a corrected program."
+    )

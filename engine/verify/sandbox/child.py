@@ -78,13 +78,17 @@ def _serve_calls(fd: int, put_up_walls: Callable[[], bool]) -> int:
     return 0
 
 
-def _load(code: str, with_typing: bool = False) -> dict[str, Any]:
-    """Execute the candidate as a fresh `__main__`; its names. `with_typing`: LeetCode's problems take `List` as given."""
-    module = types.ModuleType("__main__")
+def _load(code: str, with_typing: bool = False, name: str = "candidate") -> dict[str, Any]:
+    """Execute the candidate as a fresh module; its names. `with_typing`: LeetCode's problems take `List` as given.
+
+    A program that is called is a module, so what it keeps under `__name__ == "__main__"` (a demonstration, a question to the
+    user) does not run; a program that reads and prints is `__main__`.
+    """
+    module = types.ModuleType(name)
     module.__dict__["__builtins__"] = __builtins__
     if with_typing:
         module.__dict__.update({name: getattr(typing, name) for name in typing.__all__})
-    sys.modules["__main__"] = module
+    sys.modules[name] = module
     # dont_inherit: the `from __future__` of this file is not the candidate's.
     exec(compile(code, "<candidate>", "exec", dont_inherit=True), module.__dict__)
     return module.__dict__
@@ -148,7 +152,7 @@ def _script_status(fd: int, code: str) -> int:
     """0 as a script would end with; what stopped it otherwise is sent as a type's name."""
     try:
         try:
-            _load(code)
+            _load(code, name="__main__")
         finally:
             atexit._run_exitfuncs()
             for stream in (sys.stdout, sys.__stdout__):

@@ -165,19 +165,16 @@ def _literal_call(node: ast.expr, names: frozenset[str]) -> WireCall | None:
 
 def _allowed(tests: Tests, nodes: list[ast.stmt]) -> frozenset[str]:
     """Names that the reference defines and the tests use; without a reference, the called names that Python lacks."""
-    used = {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name)}
-    if tests.setup:
-        used |= {n.id for n in ast.walk(_parse(tests.setup)) if isinstance(n, ast.Name)}
     if tests.reference:
-        return frozenset(used & defined_names(tests.reference))
+        used = _WORD.findall("\n".join((*tests.asserts, tests.setup)))
+        return frozenset(defined_names(tests.reference).intersection(used))
     if tests.entry_point:
         return frozenset({tests.entry_point})
-    called = {
-        n.func.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
-    }
-    return frozenset(name for name in called if not hasattr(builtins, name))
+    calls = [n.func for node in nodes for n in ast.walk(node) if isinstance(n, ast.Call)]
+    return frozenset(f.id for f in calls if isinstance(f, ast.Name) and not hasattr(builtins, f.id))
 
 
+_WORD = re.compile(r"[^\W\d]\w*")
 _DEFINED = re.compile(r"^(?:(?:async\s+)?def\s+|class\s+)(\w+)|^(\w+)\s*=(?!=)", re.MULTILINE)
 
 

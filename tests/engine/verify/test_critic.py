@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from engine.config.verify import Critic
+from engine.protocol.durable import write_json
 from engine.verify.critic import checkpoint
 from engine.verify.critic.batches import collate, encode_all, epoch_batches
 from engine.verify.critic.differences import differing
@@ -12,7 +13,7 @@ from engine.verify.critic.items import Item, distinct, items_of, require_both_ki
 from engine.verify.critic.leak_probe import probe_auc
 from engine.verify.critic.loop import Interrupted, train
 from engine.verify.critic.losses import listwise, loss_of, margin, pairwise
-from engine.verify.critic.make import fresh_body
+from engine.verify.critic.make import fresh_body, trained_body
 from engine.verify.critic.measure import auc_of, auc_within_problems
 from engine.verify.critic.score import energies
 from engine.verify.critic.tokens import code_tokens, normal_form
@@ -187,3 +188,17 @@ def test_a_pretrained_body_learns_in_its_top_layer_only(tmp_path):
     }
     assert learning == {"2"}
     assert not model.embed_tokens.weight.requires_grad
+
+
+def test_a_pretrained_body_goes_through_the_same_loop_and_back_from_its_checkpoint(tiny_model, tmp_path):
+    cfg = Critic(
+        body="pretrained", model=str(tiny_model), trainable_layers=1, head_dim=8, epochs=1, group=4, token_budget=800
+    )
+    sides = split_by_problem(items(4, 4), 0.5, 0)
+    body = fresh_body(cfg, sides.train, 0)
+    frozen = body.model.embed_tokens.weight.clone()
+    done = train(body, sides, cfg, tmp_path, 0, lambda: False)
+    assert torch.equal(body.model.embed_tokens.weight, frozen)
+    write_json(tmp_path / "critic.json", {"best": str(done.best.relative_to(tmp_path)), "vocabulary": []})
+    again = trained_body(cfg, tmp_path)
+    assert np.array_equal(energies(body, sides.val), energies(again, sides.val))

@@ -22,30 +22,6 @@ from engine.verify.step import StepFailed
 _SAMPLING = Sampling(temperature=0.8, top_p=0.95, max_tokens=12)
 
 
-@pytest.fixture(scope="module")
-def tiny_model(tmp_path_factory):
-    """A chat model of two layers with random weights and a vocabulary of bytes."""
-    import tokenizers
-    import transformers
-
-    folder = tmp_path_factory.mktemp("tiny")
-    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-    words = {letter: at for at, letter in enumerate(["<|end|>", *alphabet])}
-    inner = tokenizers.Tokenizer(tokenizers.models.BPE(words, []))
-    inner.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    inner.decoder = tokenizers.decoders.ByteLevel()
-    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|end|>", pad_token="<|end|>")
-    tokenizer.chat_template = "{% for m in messages %}U:{{ m['content'] }}\n{% endfor %}A:"
-    tokenizer.save_pretrained(folder)
-    config = transformers.LlamaConfig(
-        vocab_size=len(words), hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=2, max_position_embeddings=1024, eos_token_id=0, bos_token_id=None, pad_token_id=0,
-    )  # fmt: skip
-    transformers.set_seed(0)
-    transformers.LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
-
-
 class _Server(BaseHTTPRequestHandler):
     """Answers as vLLM's own server would."""
 
@@ -223,3 +199,18 @@ def test_without_vllm_the_message_names_the_way_out(monkeypatch):
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(StepFailed, match=r"generate\.backend=transformers"):
         open_generator(Generate(backend="vllm", model="x"))
+
+
+def test_a_race_without_vllm_still_measures_transformers(tiny_model, tmp_path, monkeypatch, capsys):
+    from pathlib import Path
+
+    from engine.verify.generate import race
+
+    monkeypatch.chdir(Path(__file__).resolve().parents[3])
+    monkeypatch.setenv("FRACTAL_WORK", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    words = ["--preset", "smoke", "problems.limit=2", "generate.backend=transformers", f"generate.model={tiny_model}"]
+    race.main([*words, "generate.n_test=2", "generate.max_tokens=4"])
+    said = capsys.readouterr().out
+    assert "tokens/s over 4 samples" in said
+    assert "vllm: left out" in said

@@ -133,6 +133,12 @@ def test_calls_in_json_count_tuples_as_lists_and_look_into_class_solution(judge)
     assert said(judge, "def f(n): return list(range(n + 1))", tests).verdict == FAIL
 
 
+def test_what_stands_under_main_runs_in_a_script_and_not_in_a_called_program(judge):
+    code = "def f(x): return x\nif __name__ == '__main__':\n  print(input())"
+    assert said(judge, code, asserts("assert f(2) == 2")).verdict == PASS
+    assert said(judge, code, Tests(stdin=(("5\n", "5\n"),), cpu_s=1)).verdict == PASS
+
+
 def test_random_starts_alike_in_every_child(judge):
     tests = asserts("assert f(1) == 0")
     code = "import random\ndef f(x): return random.random()"

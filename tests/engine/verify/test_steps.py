@@ -8,7 +8,7 @@ import pytest
 
 from engine.config.load import ConfigError, check, presets_of, resolve
 from engine.config.verify import VerifyConfig
-from engine.verify import execute, load_problems, rank, train_critic
+from engine.verify import execute, load_problems, rank, refine, train_critic
 from engine.verify.rows import read
 from engine.verify.step import StepFailed
 
@@ -55,6 +55,8 @@ def test_a_phase_runs_from_problems_to_ranking(phase, work):
         execute.main([part, *words])
     train_critic.main(words)
     rank.main(words)
+    refine.main([*words, "refine.first=2", "refine.second=2"])
+    assert json.loads((work / "refinement.json").read_text())["samples_a_problem"] == 4
     told = json.loads((work / "ranking.json").read_text())
     values = {name: choice["value"] for name, choice in told["choices"].items()}
     assert values["oracle"] >= values["critic"] >= 0
@@ -81,6 +83,17 @@ def test_other_parameters_are_refused(work):
     generate.main(words)
     with pytest.raises(StepFailed, match="seed: 0 there, 1 now"):
         generate.main([*words, "seed=1"])
+
+
+def test_labels_of_other_candidates_are_refused(work):
+    words = ["test", "--preset", "smoke", "problems.limit=2", "generate.n_test=2"]
+    generate.main(words)
+    execute.main(words)
+    for file in work.glob("mbpp_test_generations.*"):
+        file.unlink()
+    generate.main([*words, "seed=1"])
+    with pytest.raises(StepFailed, match="other parameters"):
+        execute.main([*words, "seed=1"])
 
 
 def test_a_step_before_its_time_says_which_file_is_missing(work):
