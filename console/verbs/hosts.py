@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from console.errors import UserError
-from console.host_verbs import HostDesk, act, open_host
+from console.hosts.actions import HostDesk, act, open_host
 from console.rental.terminal import accept_host_key, ask_passphrase, is_somebody_there, say
 from console.verbs.common import print_json, workspace
 from console.words import table
@@ -104,16 +104,3 @@ def _progress(path: str, done: int, total: int) -> None:
     if is_somebody_there():
         end = "\n" if done == total else ""
         print(f"\r{path}  {done / _MIB:.1f} / {total / _MIB:.1f} MiB\x1b[K", end=end, file=sys.stderr, flush=True)
-
-
-def add_sync_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("host", help="a name of `fractal-console hosts`")
-    parser.add_argument("path", nargs="?", help="the folder; this one where none is named")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be sent")
-    parser.add_argument("--json", action="store_true", help="for programs")
-
-
-def add_pull_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", help="a run's id, a part of it, or `last`")
-    parser.add_argument("--required", action="store_true", help="only what the phase file marks as required")
-    parser.add_argument("--json", action="store_true", help="for programs")

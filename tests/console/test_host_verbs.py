@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from console.errors import UserError
-from console.host_verbs import HostDesk, act, add_arguments, open_host
+from console.hosts.actions import HostDesk, act, open_host
+from console.hosts.arguments import add_hosts_arguments
 from console.verbs.model_tables import Table
 from engine.config.hosts import Named, load_file
 from remote.ssh_host import SshHost
@@ -24,7 +25,7 @@ def desk(tmp_path: Path) -> HostDesk:
 
 def do(desk: HostDesk, *words: str) -> Table:
     parser = argparse.ArgumentParser()
-    add_arguments(parser)
+    add_hosts_arguments(parser)
     return act(parser.parse_args(words), desk)
 
 
