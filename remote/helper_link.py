@@ -40,7 +40,7 @@ class Follower(Protocol):
 
 # A follower that could not take a piece (a full disk here) is tried again after this long.
 _RETRY_S = 2.0
-# A session that lived shorter does not count as a way that works: the pauses go on growing.
+# A session that lived shorter and brought nothing does not count as a way that works: the pauses go on growing.
 _PROVEN_S = 10.0
 
 
@@ -52,6 +52,8 @@ class _Followed:
     session: Session | None = None
     number: int = 0
     not_before: float = 0.0
+    has_news: bool = False
+    """Something was taken since the keeper last looked: the way works."""
 
     def take(self, session: Session, head: dict[str, Any], payload: bytes) -> None:
         """Hand a piece on; one that can't be taken ends this watch alone, and it begins anew where the follower stands."""
@@ -59,6 +61,7 @@ class _Followed:
             return
         try:
             self.follower.take(head, payload)
+            self.has_news = True
         except OSError:
             self.session, self.not_before = None, time.monotonic() + _RETRY_S
             session.unwatch(self.number)
@@ -228,6 +231,8 @@ class HelperLink:
         attempt, since = 0, time.monotonic()
         while not self._closed.is_set():
             session = self._session
+            if self._took_news():
+                attempt = 0
             if session is not None and session.alive:
                 attempt = 0 if time.monotonic() - since > _PROVEN_S else attempt
                 self._begin_watches()
@@ -240,6 +245,12 @@ class HelperLink:
                 return
             attempt, since = attempt + 1, time.monotonic()
             self._begin_watches()
+
+    def _took_news(self) -> bool:
+        found = False
+        for followed in list(self._followed.values()):
+            found, followed.has_news = found or followed.has_news, False
+        return found
 
     def close(self) -> None:
         self._closed.set()
