@@ -44,8 +44,8 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def parser(typed: Sequence[str] | None = None) -> argparse.ArgumentParser:
+    """The command line; with what was typed, only the verbs in it get their arguments, so that `--help` answers at once."""
     from console.verbs import words
 
     top = argparse.ArgumentParser(
@@ -57,14 +57,16 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(dest="verb", metavar="VERB", title="verbs")
     for verb, (_, about) in VERBS.items():
         sub = verbs.add_parser(verb, help=about, description=about[0].upper() + about[1:] + ".")
-        words.ARGUMENTS[verb](sub)
+        if typed is None or verb in typed:
+            words.ARGUMENTS[verb](sub)
     return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; every foreseeable problem ends in one clear line."""
     _survive_any_locale()
-    arguments = parser().parse_args(argv)
+    typed = sys.argv[1:] if argv is None else argv
+    arguments = parser(typed).parse_args(typed)
     if arguments.version:
         from engine.protocol.version import VERSION
 

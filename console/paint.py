@@ -22,7 +22,8 @@ def state_text(state: str) -> Text:
 
 def phase_line(s: PhaseStanding, columns: int = 34) -> Text:
     """Two lines of the list of phases."""
-    text = Text(f"{SIGNS.get(s.state, '·')} ", STYLES.get(s.state, ""), no_wrap=True, overflow="ellipsis")
+    text = Text(no_wrap=True, overflow="ellipsis")
+    text.append(f"{SIGNS.get(s.state, '·')} ", STYLES.get(s.state, ""))
     text.append(s.phase.phase, "bold")
     text.append(f"\n  {s.state}", STYLES.get(s.state, "dim"))
     text.append(f" · {s.preset} · {s.checks_passed}/{s.checks} checks", "dim")
