@@ -74,7 +74,7 @@ class ConsoleApp(App[int]):
         before, self.looked = self.looked, message
         for screen in self.screen_stack:
             show = getattr(screen, "show", None)
-            if show is not None and screen.is_mounted:
+            if show is not None and screen.is_mounted and screen.display:  # one on its way out has no widgets any more
                 show(message)
         if before is not None:
             self._announce(before, message)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from console.errors import UserError
 from console.project import Project
@@ -37,7 +37,11 @@ from engine.registry import Registry
 from remote.environment import Missing, missing_extra
 from remote.host import Host, HostError
 from remote.local_host import LocalHost
+from remote.mirror import Mirror
 from remote.tree import Tree, TreeReader
+
+if TYPE_CHECKING:
+    from remote.ssh_host import SshHost
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,14 @@ class Workspace:
         self.local = LocalHost(self.root)
         self._trees = TreeReader()
         self._phase_marks = self._marks()
+        self._hosts: dict[str, SshHost] = {}
+        self._mirrors: dict[str, Mirror] = {}
 
     def close(self) -> None:
+        for host in self._hosts.values():
+            host.close()
+        for mirror in self._mirrors.values():
+            mirror.close()
         self.store.close()
         self.registry.close()
 
@@ -172,10 +182,30 @@ class Workspace:
         return self.root.run(run_id)
 
     def host(self, name: str) -> Host:
-        """The host of this name."""
+        """The host of this name; one beyond this machine connects at its first call and stays connected."""
         if name == "local":
             return self.local
-        raise UserError(f"there is no host {name!r}{nearest(name, ['local'])}. Known: local")
+        if name not in self._hosts:
+            from console.hosts.actions import open_host
+            from console.verbs.hosts import desk
+
+            self._hosts[name] = open_host(name, desk(self.project.configs, self.root))
+        return self._hosts[name]
+
+    def attach(self, run_id: str) -> None:
+        """Have a copy of a remote run grow here, in the same layout, so that every reader has one code path."""
+        row = self.store.run(run_id)
+        if row is None or row.host == "local" or run_id in self._mirrors:
+            return
+        mirror = Mirror(self.root.run(run_id), row.host)
+        if mirror.begin():  # else another console's copy grows, which is as good
+            self._mirrors[run_id] = mirror
+            self._ssh(row.host).follow(run_id, mirror)
+
+    def _ssh(self, name: str) -> SshHost:
+        host = self.host(name)
+        assert not isinstance(host, LocalHost)
+        return cast("SshHost", host)
 
     # Starting
 
@@ -188,7 +218,7 @@ class Workspace:
 
     def place(self, host: Host, tree: Tree, phase: Phase) -> Placement:
         """Lay the tree on the host, unless the phase runs in the project itself, and say where."""
-        prefix = [str(self._bin())] if self.project.bin or self._is_own_project() else []
+        prefix = self._path_prefix(host, phase)
         if phase.runs_in == "snapshot":
             return Placement(host.name, Root(Path(host.root_path())), self._laid(host, tree), prefix)
         if host.name != self.local.name:
@@ -197,6 +227,18 @@ class Workspace:
                 f"To run it on {host.name}, write `runs_in: snapshot` in configs/phases/{phase.phase}.yaml"
             )
         return Placement(host.name, Root(Path(host.root_path())), str(self.project.folder), prefix)
+
+    def _path_prefix(self, host: Host, phase: Phase) -> list[str]:
+        """Whose python a step finds first: the project's here, that of the host's `env:` there."""
+        if host is self.local:
+            return [str(self._bin())] if self.project.bin or self._is_own_project() else []
+        prefix = self._ssh(host.name).path_prefix
+        if phase.environment and not prefix:
+            raise UserError(
+                f"{phase.phase} needs the {phase.environment} part, and {host.name} names no environment that has it. "
+                f"Install it there and name it: fractal-console hosts add {host.name} --ssh … --env FOLDER"
+            )
+        return prefix
 
     def _laid(self, host: Host, tree: Tree) -> str:
         try:
@@ -216,6 +258,7 @@ class Workspace:
         spec = build_run(self.project, choice.phase, step, choice.resolved, tree, self.place(host, tree, choice.phase))
         spec_status = self._launched(host, spec)
         self.store.put_run(spec, spec_status)
+        self.attach(spec.run_id)
         return spec, spec_status
 
     def _launched(self, host: Host, spec: RunSpec) -> Status:
@@ -243,6 +286,11 @@ class Workspace:
 
     def make_plan(self, choice: Choice, steps: list[Step], end: EndPolicy, stop_at_manual: bool = False) -> Plan:
         """The plan, checked: every step's code is there, what it builds on has succeeded, manual checks are settled."""
+        if choice.host != self.local.name:
+            raise UserError(
+                f"a whole phase runs on this machine only, so far. On {choice.host} run it step by step: "
+                f"fractal-console run {choice.phase.phase} {steps[0].step if steps else 'STEP'} --host {choice.host}"
+            )
         tree = self.tree()
         phase, resolved = choice.phase, choice.resolved
         self.refresh()
@@ -283,13 +331,21 @@ class Workspace:
     # Ending
 
     def stop(self, run_id: str, why: str = "", grace_s: float | None = None) -> Status:
-        return self.local.stop(run_id, whoami(), why, grace_s)
+        return self._host_of(run_id).stop(run_id, whoami(), why, grace_s)
 
     def checkpoint(self, run_id: str) -> Status:
-        return self.local.checkpoint(run_id, whoami())
+        return self._host_of(run_id).checkpoint(run_id, whoami())
 
     def state(self, run_id: str) -> Status:
-        return observe(self.root.run(run_id))
+        """As concluded where it runs, or, where that host does not answer, as it was last heard."""
+        try:
+            return self._host_of(run_id).observe(run_id)
+        except HostError:
+            return observe(self.root.run(run_id))
+
+    def _host_of(self, run_id: str) -> Host:
+        row = self.store.run(run_id)
+        return self.local if row is None else self.host(row.host)
 
     # Judging
 

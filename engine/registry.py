@@ -193,7 +193,7 @@ class Registry:
         return [model_of(row) for row in self._file.run(query, values)]
 
     def model(self, word: str) -> Model:
-        """The model with this id; or the only one whose id begins so, whose name it is, or whose hash begins so."""
+        """The model with this id; or the only one whose id or hash begins so, whose name it is, or whose id holds it."""
         exact = self._file.run(f"{_MODEL} WHERE m.model_id = ?", (word,)).fetchone()
         if exact:
             return model_of(exact)
@@ -201,8 +201,11 @@ class Registry:
             "m.model_name = ?1 OR substr(m.model_id, 1, length(?1)) = ?1"
             " OR (length(?1) >= 6 AND substr(m.sha256, 1, length(?1)) = ?1)"
         )
-        rows = self._file.run(f"{_MODEL} WHERE {begins} ORDER BY m.created_at DESC", (word,))
-        found = [model_of(row) for row in rows]
+        found: list[Model] = []
+        for fits in (begins, "length(?1) >= 4 AND instr(m.model_id, ?1) > 0"):
+            if not found:
+                rows = self._file.run(f"{_MODEL} WHERE {fits} ORDER BY m.created_at DESC", (word,))
+                found = [model_of(row) for row in rows]
         if len(found) == 1:
             return found[0]
         if not found:

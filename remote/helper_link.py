@@ -40,7 +40,7 @@ class Follower(Protocol):
 
 # A follower that could not take a piece (a full disk here) is tried again after this long.
 _RETRY_S = 2.0
-# A session that lived shorter does not count as a way that works: the pauses go on growing.
+# A session that lived shorter and brought nothing does not count as a way that works: the pauses go on growing.
 _PROVEN_S = 10.0
 
 
@@ -52,6 +52,8 @@ class _Followed:
     session: Session | None = None
     number: int = 0
     not_before: float = 0.0
+    has_news: bool = False
+    """Something was taken since the keeper last looked: the way works."""
 
     def take(self, session: Session, head: dict[str, Any], payload: bytes) -> None:
         """Hand a piece on; one that can't be taken ends this watch alone, and it begins anew where the follower stands."""
@@ -59,9 +61,39 @@ class _Followed:
             return
         try:
             self.follower.take(head, payload)
+            self.has_news = True
         except OSError:
             self.session, self.not_before = None, time.monotonic() + _RETRY_S
             session.unwatch(self.number)
+
+
+@dataclass(frozen=True)
+class Shelled:
+    """A script that ended."""
+
+    code: int
+    output: str
+    in_time: bool = True
+
+
+class _Lines:
+    """Bytes as they come, told line by line; an unfinished last line at the end."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._all = b""
+        self._told = 0
+
+    def take(self, head: dict[str, Any], data: bytes) -> None:
+        self._all += data
+        while (end := self._all.find(b"\n", self._told)) >= 0:
+            self._say(self._all[self._told : end].decode(errors="replace").rstrip("\r"))
+            self._told = end + 1
+
+    def text(self) -> str:
+        if self._told < len(self._all):
+            self.take({}, b"\n")
+        return self._all.decode(errors="replace")
 
 
 class HelperLink:
@@ -151,6 +183,18 @@ class HelperLink:
                 if not (known or self.losses) or time.monotonic() + wait > deadline or self._closed.wait(wait):
                     raise
 
+    def shell(self, script: str, say: Callable[[str], None], timeout_s: float) -> Shelled:
+        """Run a script there. After a loss it is run again: it must bear that."""
+        kept: list[_Lines] = []
+
+        def once(session: Session) -> Answer:
+            kept.append(_Lines(say))
+            wait_s = timeout_s + 30.0
+            return session.ask("shell", wait_s, on_part=kept[-1].take, script=script, limit_s=timeout_s)
+
+        head = self.persist(once).head
+        return Shelled(head["code"], kept[-1].text(), head["in_time"])
+
     # Following
 
     def follow(self, run_id: str, follower: Follower, only: tuple[str, ...] = ()) -> int:
@@ -187,6 +231,8 @@ class HelperLink:
         attempt, since = 0, time.monotonic()
         while not self._closed.is_set():
             session = self._session
+            if self._took_news():
+                attempt = 0
             if session is not None and session.alive:
                 attempt = 0 if time.monotonic() - since > _PROVEN_S else attempt
                 self._begin_watches()
@@ -199,6 +245,12 @@ class HelperLink:
                 return
             attempt, since = attempt + 1, time.monotonic()
             self._begin_watches()
+
+    def _took_news(self) -> bool:
+        found = False
+        for followed in list(self._followed.values()):
+            found, followed.has_news = found or followed.has_news, False
+        return found
 
     def close(self) -> None:
         self._closed.set()

@@ -18,7 +18,7 @@ from engine.protocol.plan import Plan
 from engine.protocol.spec import RunSpec
 from engine.protocol.status import Status
 from engine.supervisor.ops import Chunk
-from remote.helper_link import Follower, HelperLink
+from remote.helper_link import Follower, HelperLink, Shelled
 from remote.helper_session import Start
 from remote.ssh_config import Target, resolve
 from remote.ssh_connect import connect
@@ -26,6 +26,10 @@ from remote.ssh_connection import Connection
 from remote.ssh_trust import Person, Trust
 from remote.sync import Sync
 from remote.tree import Tree
+
+
+def _silent(line: str) -> None:
+    pass
 
 
 class SshHost:
@@ -117,6 +121,10 @@ class SshHost:
 
     def unfollow(self, number: int) -> None:
         self.link.unfollow(number)
+
+    def shell(self, script: str, say: Callable[[str], None] = _silent, timeout_s: float = 60.0) -> Shelled:
+        """Run a short script of `sh` there (`ps`, `nvidia-smi`, an installation); each line is told as it comes."""
+        return self.link.shell(script, say, timeout_s)
 
     def queue(self) -> list[dict[str, Any]]:
         return list(self.link.ask("queue").head["queue"])

@@ -71,29 +71,42 @@ def _hash(files: Any) -> str:
     return digest.hexdigest()[:16]
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """A file as it was the last time: hashed again only when its marks have changed."""
+
+    marks: tuple[int, int, int, int]
+    file: TreeFile
+
+
 class TreeReader:
     """Reads trees, hashing again only the files whose stat has changed since the last time."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, int, int, int], str] = {}
+        self._known: dict[str, _Seen] = {}
 
     def read(self, folder: Path) -> Tree:
         """The tree of a folder as it is now."""
-        files = tuple(f for f in (self._file(folder, name) for name in sorted(names(folder))) if f is not None)
-        return Tree(folder, files, git_state(folder))
+        top = str(folder)
+        state = _GitState(folder) if is_in_git(folder) else None
+        files = tuple(f for f in (self._file(top, name) for name in sorted(names(folder))) if f is not None)
+        return Tree(folder, files, state.read() if state else {})
 
-    def _file(self, folder: Path, name: str) -> TreeFile | None:
-        path = folder / name
+    def _file(self, top: str, name: str) -> TreeFile | None:
+        path = f"{top}/{name}"
         try:
-            about = path.lstat()
+            about = os.lstat(path)
             if not stat.S_ISREG(about.st_mode):
-                return None if not path.is_file() else self._linked(path, name)
-            key = (str(path), about.st_size, about.st_mtime_ns, about.st_ino)
-            if key not in self._known:
-                self._known[key] = _digest(path, about)
+                return None if not os.path.isfile(path) else self._linked(Path(path), name)
+            marks = (about.st_size, about.st_mtime_ns, about.st_ino, about.st_mode)
+            seen = self._known.get(path)
+            if seen is not None and seen.marks == marks:
+                return seen.file
+            file = TreeFile(name, _digest(Path(path), about), about.st_size, bool(about.st_mode & stat.S_IXUSR))
         except OSError:  # deleted meanwhile, or listed by git and gone
             return None
-        return TreeFile(name, self._known[key], about.st_size, bool(about.st_mode & stat.S_IXUSR))
+        self._known[path] = _Seen(marks, file)
+        return file
 
     def _linked(self, path: Path, name: str) -> TreeFile:
         about = path.stat()
@@ -109,26 +122,72 @@ def _digest(path: Path, about: os.stat_result) -> str:
 
 def names(folder: Path) -> list[str]:
     """The files that belong to the project, relative to its folder."""
-    listed = _git(folder, "ls-files", "-co", "--exclude-standard", "-z", "--", ".")
+    listed = _git(folder, "ls-files", "-co", "--exclude-standard", "-z", "--", ".") if is_in_git(folder) else None
     if listed is not None:
         return [n for n in listed.split("\0") if n]
-    found = []
-    for here, folders, files in os.walk(folder):
-        folders[:] = [
-            d for d in folders if d not in _LEFT_OUT and not d.startswith(".") and not d.endswith(".egg-info")
-        ]
-        found += [os.path.relpath(os.path.join(here, f), folder) for f in files if not f.endswith(".pyc")]
+    found: list[str] = []
+    _walk(str(folder), "", found)
     return found
+
+
+def _walk(folder: str, prefix: str, found: list[str]) -> None:
+    """Files below, folders that are no source left out. What can't be read is not there."""
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return
+    for entry in entries:
+        name = entry.name
+        if not entry.is_dir(follow_symlinks=False):
+            if not name.endswith(".pyc") and not (entry.is_symlink() and entry.is_dir()):
+                found.append(prefix + name)
+        elif name not in _LEFT_OUT and not name.startswith(".") and not name.endswith(".egg-info"):
+            _walk(entry.path, f"{prefix}{name}/", found)
+
+
+def is_in_git(folder: Path) -> bool:
+    """Is there a repository here or above? Asked without starting git."""
+    here = folder.absolute()
+    return any((place / ".git").exists() for place in (here, *here.parents))
 
 
 def git_state(folder: Path) -> dict[str, Any]:
     """Commit, branch and whether there are changes beyond it; empty outside git."""
-    commit = _git(folder, "rev-parse", "HEAD")
-    if commit is None:
+    return _GitState(folder).read() if is_in_git(folder) else {}
+
+
+class _GitState:
+    """One `git status` that works while the files are read."""
+
+    def __init__(self, folder: Path) -> None:
+        argv = ["git", "-C", str(folder), "status", "--porcelain=v2", "--branch", "--", "."]
+        self._process: subprocess.Popen[str] | None
+        try:
+            self._process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        except OSError:
+            self._process = None
+
+    def read(self) -> dict[str, Any]:
+        if self._process is None:
+            return {}
+        try:
+            said = self._process.communicate(timeout=60)[0]
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+            return {}
+        return parse_status(said) if self._process.returncode == 0 else {}
+
+
+def parse_status(text: str) -> dict[str, Any]:
+    """Commit, branch and dirtiness of `git status --porcelain=v2 --branch`; empty before the first commit."""
+    lines = text.splitlines()
+    about = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# branch."))
+    if about.get("branch.oid", "(initial)") == "(initial)":
         return {}
-    changed = _git(folder, "status", "--porcelain", "--", ".") or ""
-    branch = (_git(folder, "rev-parse", "--abbrev-ref", "HEAD") or "").strip()
-    return {"commit": commit.strip(), "branch": branch, "dirty": bool(changed.strip())}
+    branch = about.get("branch.head", "")
+    dirty = any(not line.startswith("#") for line in lines)
+    return {"commit": about["branch.oid"], "branch": "HEAD" if branch == "(detached)" else branch, "dirty": dirty}
 
 
 def _git(folder: Path, *words: str) -> str | None:

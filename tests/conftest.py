@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from remote.ssh_host import SshHost
+    from tests.remote.box import Box
 
 pytest.register_assert_rewrite("tests.contracts.host", "tests.live", "tests.polling")
 
@@ -51,3 +56,31 @@ def host(root: Root) -> Iterator[LocalHost]:
 @pytest.fixture
 def specs(tmp_path: Path) -> Specs:
     return Specs(tmp_path / "work")
+
+
+@pytest.fixture(scope="session")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    """A machine behind a real OpenSSH server."""
+    from tests.remote.box import Box
+    from tests.remote.sshd import SSHD, Sshd, make_key
+
+    if not SSHD:
+        pytest.skip("no OpenSSH server here: apt install openssh-server")
+    folder = tmp_path_factory.mktemp("box")
+    key = make_key(folder / "key")
+    with Sshd(folder / "sshd", [key]) as server:
+        yield Box(server, key, folder)
+
+
+@pytest.fixture
+def ssh_host(root: Root, box: Box) -> Iterator[SshHost]:
+    """The machine as a host, on a root of this test's own."""
+    host = box.host(root.path)
+    yield host
+    host.close()
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Root:
+    """Where a console keeps its copies of remote runs."""
+    return Root(tmp_path / "here")

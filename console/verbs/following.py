@@ -17,6 +17,7 @@ _PIECE = 1 << 20
 def logs(arguments: argparse.Namespace) -> int:
     space = workspace()
     row = space.find_run(arguments.run)
+    space.attach(row.run_id)
     log = space.paths(row.run_id).log
     offset = 0 if arguments.n is None else _start_of_last(log, arguments.n)
     while True:
@@ -54,6 +55,7 @@ def _start_of_last(log: object, lines: int) -> int:
 def events(arguments: argparse.Namespace) -> int:
     space = workspace()
     row = space.find_run(arguments.run)
+    space.attach(row.run_id)
     paths = space.paths(row.run_id)
     offsets = {paths.events: 0, paths.log_events: 0, paths.supervisor_events: 0}
     while True:

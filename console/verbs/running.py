@@ -31,7 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _run_step(space: Workspace, choice: Choice, step: Step, arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return _dry_run(space, choice, [step])
-    _install_what_is_missing(space, choice.phase)
+    if choice.host == space.local.name:
+        _install_what_is_missing(space, choice.phase)
     spec, status = space.start_step(choice, step, arguments.force)
     if arguments.json:
         print_json({"run": spec.run_id, "status": status.to_json()})

@@ -162,6 +162,24 @@ def instances(p: ArgumentParser) -> None:
     add_arguments(p)
 
 
+def hosts(p: ArgumentParser) -> None:
+    from console.hosts.arguments import add_hosts_arguments
+
+    add_hosts_arguments(p)
+
+
+def sync(p: ArgumentParser) -> None:
+    from console.hosts.arguments import add_sync_arguments
+
+    add_sync_arguments(p)
+
+
+def pull(p: ArgumentParser) -> None:
+    from console.hosts.arguments import add_pull_arguments
+
+    add_pull_arguments(p)
+
+
 ARGUMENTS: dict[str, Callable[[ArgumentParser], None]] = {
     "phases": phases,
     "show": show,
@@ -184,4 +202,7 @@ ARGUMENTS: dict[str, Callable[[ArgumentParser], None]] = {
     "init": init,
     "doctor": doctor,
     "instances": instances,
+    "hosts": hosts,
+    "sync": sync,
+    "pull": pull,
 }

@@ -24,9 +24,13 @@ def folder_of(data: Data, split: str, out: Path) -> Path:
     if is_generated(data, split):
         return out
     folder = data_folder()
+    fetched = out / "reference" / "data"
+    if folder is None and fetched.exists():
+        return fetched
     if folder is None:
         raise DataError(
-            f"$FRACTAL_DATA is not set: it names the folder that holds {file_name(split)}. Or use data.source=generated."
+            f"$FRACTAL_DATA is not set: it names the folder that holds {file_name(split)}. Or fetch it with "
+            f"python -m engine.coconut.reference --data-only, or use data.source=generated."
         )
     return folder
 

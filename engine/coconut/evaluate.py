@@ -10,6 +10,7 @@ are compared problem by problem. Writes evaluation.json and evaluation.md.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -46,6 +47,8 @@ def main(argv: list[str]) -> None:
     if not present:
         present = asked[:1]  # whose error says what is missing
     judged = {short_name(this): judge(this) for this in present}
+    if os.environ.get("RANK", "0") != "0":
+        return  # under torchrun every rank has the scores, and one tells them
     for name, one in judged.items():
         tell_model(name, one)
     if len(asked) == 1:

@@ -162,7 +162,10 @@ def micro_backward(
     closes: bool,
 ) -> float:
     """Gradients of a micro-batch's mean loss, in length-sorted parts; this rank's share of the loss."""
-    parts = buckets(ranks.share(micro), cfg.bucket_parts)
+    mine = ranks.share(micro)
+    # A rank that has no row of the last, short micro-batch still takes part in the exchange: with one that counts for nothing.
+    counts = float(bool(mine))
+    parts = buckets(mine or micro[:1], cfg.bucket_parts)
     scale = labels(micro) * variant.gradient_accumulation_steps
     context = replica.module.body.context if hasattr(replica, "module") else replica.body.context
     total = 0.0
@@ -172,8 +175,8 @@ def micro_backward(
             with torch.autocast(ranks.device.split(":")[0], torch.bfloat16, enabled=variant.bf16):
                 loss = replica(batch)
             # Several ranks' gradients are averaged, so each counts for as many.
-            (loss * (ranks.world / scale)).backward()
-        total += loss.item()
+            (loss * (counts * ranks.world / scale)).backward()
+        total += counts * loss.item()
     return total / labels(micro)
 
 

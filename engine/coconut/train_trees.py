@@ -55,14 +55,14 @@ def is_staged(variant: Variant) -> bool:
     return variant.coconut and variant.curriculum and variant.feedback_mode == "continuous"
 
 
-def rate(step: int, reached: int | None, cfg: CoconutConfig, staged: bool) -> float:
-    """The share of the full learning rate: a warm-up, then full, then a fall over the last stage (or a run without stages)."""
+def rate(step: int, settled: int | None, cfg: CoconutConfig, staged: bool) -> float:
+    """The share of the full learning rate: a warm-up, then full, then a fall once settled (or over a run without stages)."""
     trees = cfg.trees
     if step < trees.warmup:
         return (step + 1) / trees.warmup
     if not staged:
         return max(0.05, 1 - step / trees.max_steps)
-    return 1.0 if reached is None else max(0.05, 1 - (step - reached) / trees.final_steps)
+    return 1.0 if settled is None else max(0.05, 1 - (step - settled) / trees.final_steps)
 
 
 def train(cfg: CoconutConfig, variant: Variant) -> Outcome:
@@ -76,10 +76,10 @@ def train(cfg: CoconutConfig, variant: Variant) -> Outcome:
     coin = random.Random(cfg.seed)
     staged = is_staged(variant)
     stage = 0 if staged else forest.depth
-    reached = 0 if stage == forest.depth else None
+    settled: int | None = None
     began = time.process_time()
     step, accuracy = 0, float("nan")
-    while step < trees.max_steps and (not staged or reached is None or step < reached + trees.final_steps):
+    while step < trees.max_steps and (settled is None or step < settled + trees.final_steps):
         # ---- one batch of fresh problems, now and then from another stage
         at = coin.randint(0, forest.depth) if staged and coin.random() < trees.replay else stage
         batch = forest.batch(forest.problems(trees.batch, fresh), at, variant, frontier, fresh)
@@ -87,7 +87,7 @@ def train(cfg: CoconutConfig, variant: Variant) -> Outcome:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), trees.clip)
         for group in optimizer.param_groups:
-            group["lr"] = trees.lr * rate(step, reached, cfg, staged)
+            group["lr"] = trees.lr * rate(step, settled, cfg, staged)
         optimizer.step()
         optimizer.zero_grad()
         step += 1
@@ -107,9 +107,10 @@ def train(cfg: CoconutConfig, variant: Variant) -> Outcome:
                   f"mastery {mastered:.3f}  accuracy {accuracy:.3f}", flush=True)  # fmt: skip
             if stage < forest.depth and mastered >= trees.mastery:
                 stage += 1
-                reached = step if stage == forest.depth else None
             elif stage == forest.depth and trees.stop_at is not None and accuracy >= trees.stop_at:
                 break
+            elif staged and settled is None and stage == forest.depth and accuracy >= trees.settle_at:
+                settled = step
     spent = time.process_time() - began
     tested = torch.Generator().manual_seed(cfg.data.seed)
     accuracy = answers_right(model, forest, forest.problems(trees.test_rows, tested), variant)

@@ -136,8 +136,10 @@ class Trees(Part):
     warmup: int = Field(100, ge=0)
     clip: float = Field(1.0, gt=0)
     max_steps: int = Field(3000, gt=0)
-    final_steps: int = Field(1500, gt=0)
-    """Steps over which the rate falls once the last stage is reached."""
+    settle_at: float = Field(0.9, gt=0, le=1)
+    """Accuracy at the last stage from which on the rate falls: earlier, it would fall on a model that has learnt nothing yet."""
+    final_steps: int = Field(800, gt=0)
+    """Steps over which it falls."""
     mastery: float = Field(0.97, gt=0, le=1)
     """The next stage comes when this share of fresh problems is right; never by time."""
     replay: float = Field(0.1, ge=0, lt=1)

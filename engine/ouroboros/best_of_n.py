@@ -96,10 +96,8 @@ def summarize(pools: Sequence[Sequence[Candidate]], resamples: int) -> dict[str,
     return found
 
 
-def on_made_candidates(
-    judge: Judge, truths: Sequence[Solution], cfg: OuroborosConfig, limits: Limits
-) -> dict[str, Estimate]:
-    """Candidates made from correct solutions; most errors are of a kind that this model may or may not see."""
+def made_candidates(truths: Sequence[Solution], cfg: OuroborosConfig, limits: Limits) -> list[list[Solution]]:
+    """For each problem candidates that are correct by chance, else have one error of a kind that may or may not be seen."""
     rng = np.random.default_rng([cfg.seed, 12])
     kinds = [kind for kind, tier in KINDS.items() if tier != "T0"]
     made: list[list[Solution]] = []
@@ -110,12 +108,16 @@ def on_made_candidates(
             wrong = None if is_right else corrupt(truth, str(rng.choice(kinds)), rng, limits)
             pool.append(wrong or truth)
         made.append(pool)
+    return made
+
+
+def judged(judge: Judge, truths: Sequence[Solution], made: Sequence[Sequence[Solution]]) -> list[list[Candidate]]:
+    """The candidates with their energies, all judged together."""
     energies = iter(judge.steps([s for pool in made for s in pool]))
-    pools = [
+    return [
         [Candidate(str(s.final), solution_energy(s, next(energies)), s.final == truth.final) for s in pool]
         for truth, pool in zip(truths, made, strict=True)
     ]
-    return summarize(pools, cfg.evaluate.bootstrap)
 
 
 def read_solution(text: str, question: str, limits: Limits) -> Solution | None:

@@ -152,7 +152,7 @@ def right(found: Solution, truth: Solution) -> bool:
 
 @dataclass(frozen=True)
 class Outcome:
-    """`corrected`, `harmed` and `net` are shares of solutions, by problem-bootstrap; `judged` is the mean cost."""
+    """Shares of solutions that end right and that were changed, with intervals; `judged`: mean steps judged for one."""
 
     solutions: int
     corrected: Estimate
@@ -199,9 +199,27 @@ def report(judge: Judge, data: Dataset, cfg: OuroborosConfig) -> dict[str, objec
             _tell(told, f"correct/{KINDS[kind]}_{name}_corrected", outcome.corrected, outcome.solutions)
             _tell(told, f"correct/{KINDS[kind]}_{name}_changed", outcome.changed, outcome.solutions)
             told[f"correct/{KINDS[kind]}_{name}_steps_judged"] = outcome.judged
-    for name, estimate in best_of_n.on_made_candidates(judge, correct_ones, cfg, limits).items():
+    for name, estimate in compare(judge, correct_ones, cfg, policy, limits).items():
         _tell(told, f"best_of_n/{name}", estimate, len(correct_ones))
     return told
+
+
+def compare(
+    judge: Judge, truths: Sequence[Solution], cfg: OuroborosConfig, policy: Policy, limits: Limits
+) -> dict[str, Estimate]:
+    """Ways of choosing among the same made candidates, and the majority of the candidates after each was corrected."""
+    made = best_of_n.made_candidates(truths, cfg, limits)
+    before = best_of_n.judged(judge, truths, made)
+    found = best_of_n.summarize(before, cfg.evaluate.bootstrap)
+    mended = iter(correct(judge, [s for pool in made for s in pool], policy, limits))
+    after = [
+        [best_of_n.Candidate(str(c.final), 0.0, c.final == truth.final) for c in (next(mended).solution for _ in pool)]
+        for truth, pool in zip(truths, made, strict=True)
+    ]
+    votes = [[best_of_n.choose(pool)["majority"] for pool in pools] for pools in (before, after)]
+    found["majority_after_correction"] = mean(np.array(votes[1]), cfg.evaluate.bootstrap)
+    found["correction_over_majority"] = mean(np.array(votes[1]) - np.array(votes[0]), cfg.evaluate.bootstrap)
+    return found
 
 
 def _tell(told: dict[str, object], name: str, estimate: Estimate, count: int) -> None:

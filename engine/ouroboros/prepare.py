@@ -42,7 +42,7 @@ from engine.ouroboros.dataset import (
 from engine.ouroboros.equations import OPERATORS, Equations, Ints, concatenate, from_expression, renumber, valid
 from engine.ouroboros.errors import Refused
 from engine.ouroboros.pairs import Items
-from engine.ouroboros.split import Split, assign, verify
+from engine.ouroboros.split import Split, assign, in_two_splits, verify
 
 
 @dataclass(frozen=True)
@@ -217,6 +217,7 @@ def prepare(cfg: OuroborosConfig, out: Path) -> dict[str, Any]:
     write_text(out / "problems.jsonl", _problem_rows(source))
     (out / TOKENIZER).unlink(missing_ok=True)
     meta = describe(source, steps, items, cfg) | {"choices": write_all_choices(source, cfg, out)}
+    meta["problems_in_two_splits"] = in_two_splits(source.problems, source.splits)
     meta["sha256"] = {name: sha256(out / name) for name in (*FILES, TOKENIZER) if (out / name).exists()}
     write_json(out / "meta.json", meta)
     return meta
@@ -233,7 +234,7 @@ def say(meta: dict[str, Any], out: Path) -> None:
         print(f"{split:5}  {problems[split]:6} problems  {items[split]['all']:7} items  {wrong:.0%} wrong")
     runlog.fact("data/steps_outside_limits", steps["outside"])
     runlog.fact("data/test_novel_items", novel["test"])
-    runlog.fact("data/problems_in_two_splits", 0)  # `verify` has refused anything else
+    runlog.fact("data/problems_in_two_splits", meta["problems_in_two_splits"])
     print(
         f"{steps['inside']} steps inside the limits, {steps['outside']} outside; refused rows: {meta['refused'] or 'none'}"
     )

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from engine.config.load import check
 from engine.config.ouroboros import OuroborosConfig
 from engine.ouroboros import checkpoint
 from engine.ouroboros.batches import ChoiceTable, Table
@@ -84,7 +85,7 @@ def as_items(c: Choices) -> Items:
 
 def load(path: Path, device: torch.device) -> Scorer:
     saved = checkpoint.load(path, device)
-    config = OuroborosConfig.model_validate(saved["config"])
+    config = check(OuroborosConfig, saved["config"], f"{path} (trained with another version of the config)")
     model = Ouroboros(config.model, saved["width"], config.train.energy == "generative", saved["vocabulary"]).to(device)
     model.load_state_dict(saved["model"])
     model.eval()

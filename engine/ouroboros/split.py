@@ -41,6 +41,14 @@ def verify(problems: Sequence[Problem], splits: Sequence[Split], templates_too: 
             raise SplitError(f"the split {split!r} is empty: more problems or templates are needed")
 
 
+def in_two_splits(problems: Sequence[Problem], splits: Sequence[Split]) -> int:
+    """How many questions stand in more than one split: counted, so that a gate leans on a count and not on a promise."""
+    where: dict[str, set[Split]] = {}
+    for problem, split in zip(problems, splits, strict=True):
+        where.setdefault(_question(problem), set()).add(split)
+    return sum(len(found) > 1 for found in where.values())
+
+
 def _question(problem: Problem) -> str:
     return " ".join(problem.question.split())
 

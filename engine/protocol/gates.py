@@ -233,7 +233,7 @@ def _compare_one(check: Check, name: str, run: Evidence, case: Case) -> _Finding
         return _Finding(FAILED, _missing(check, name), None, run)
     if isinstance(value, float) and math.isnan(value):
         return _Finding(FAILED, f"{name} is NaN", value, run)
-    return _against(check, f"{_label(check)}{name}", value, run, case)
+    return _against(check, name, f"{_label(check)}{name}", value, run, case)
 
 
 def _may_tick_early(check: Check, name: str, run: Evidence) -> bool:
@@ -263,13 +263,13 @@ def _label(check: Check) -> str:
     return f"{check['take']} of " if check.get("take", "last") != "last" else ""
 
 
-def _against(check: Check, label: str, value: float | str, run: Evidence, case: Case) -> _Finding:
+def _against(check: Check, name: str, label: str, value: float | str, run: Evidence, case: Case) -> _Finding:
     """Hold a value against the check's number, word or other measurement."""
     if "than" not in check:
         met = _met(check["op"], value, check["value"])
         return _Finding(PASSED if met else FAILED, f"{label} is {_said(value)}, needs {_needs(check)}", value, run)
     than = check["than"]
-    base = _baseline(check, run, case)
+    base = _baseline(check, name, run, case)
     if isinstance(base, _Finding):
         return replace(base, value=value)
     threshold = base + than["plus"]
@@ -281,7 +281,7 @@ def _against(check: Check, label: str, value: float | str, run: Evidence, case: 
     return _Finding(PASSED if met else FAILED, because, value, run)
 
 
-def _baseline(check: Check, run: Evidence, case: Case) -> float | _Finding:
+def _baseline(check: Check, name: str, run: Evidence, case: Case) -> float | _Finding:
     """The number to hold against, or why there is none: only a run that succeeded gives one, besides the run itself."""
     than = check["than"]
     others = case.evidence.get(than["step"], [])
@@ -300,20 +300,20 @@ def _baseline(check: Check, run: Evidence, case: Case) -> float | _Finding:
         return _Finding(FAILED, f"its baseline {than['name']} was never measured by {than['step']}", None, run)
     if math.isnan(base):
         return _Finding(FAILED, f"its baseline {than['name']} is NaN", None, run)
-    strangers = _other_pool(check, run, other)
+    strangers = _other_pool(check, name, run, other)
     return _Finding(FAILED, strangers, None, run) if strangers else base
 
 
-def _other_pool(check: Check, run: Evidence, other: Evidence) -> str:
+def _other_pool(check: Check, name: str, run: Evidence, other: Evidence) -> str:
     """A baseline counts only on the same pool: said by both, or the same run where neither says one."""
     than = check["than"]
     if check["kind"] != "compare":
         return ""
-    mine, theirs = run.pool(check["name"]), other.pool(than["name"])
+    mine, theirs = run.pool(name), other.pool(than["name"])
     if mine != theirs:
-        return f"{check['name']} was measured on pool {mine or 'unnamed'}, its baseline on {theirs or 'unnamed'}"
+        return f"{name} was measured on pool {mine or 'unnamed'}, its baseline on {theirs or 'unnamed'}"
     if mine is None and run.run_id != other.run_id:
-        return f"{check['name']} and its baseline come from two runs that name no pool (log both with pool=)"
+        return f"{name} and its baseline come from two runs that name no pool (log both with pool=)"
     return ""
 
 
@@ -361,7 +361,7 @@ def _artifact(check: Check, run: Evidence, case: Case) -> _Finding:
     if must == "sha256":
         same = str(about["sha256"]).startswith(check["value"])
         return _Finding(PASSED if same else FAILED, f"sha256 is {about['sha256'][:16]}…", about["sha256"], run)
-    return _against(check, f"{must} of {about['path']}", about[must], run, case)
+    return _against(check, check["path"], f"{must} of {about['path']}", about[must], run, case)
 
 
 def _unique(check: Check, about: dict[str, Any], run: Evidence) -> _Finding:
@@ -460,7 +460,7 @@ def _number_of_seed(check: Check, run: Evidence, case: Case) -> _Finding:
     if not isinstance(value, (int, float)) or not math.isfinite(value):
         is_ = "was never measured" if value is None else f"is {_said(value)}"
         return _Finding(FAILED, f"{check['name']} {is_} at seed {seed_of(run)}", None, run)
-    base = _baseline(check, run, case.of_seed(run.seed)) if "than" in check else 0.0
+    base = _baseline(check, check["name"], run, case.of_seed(run.seed)) if "than" in check else 0.0
     if isinstance(base, _Finding):
         return replace(base, because=f"seed {seed_of(run)}: {base.because}")
     if math.isinf(base):

@@ -10,8 +10,12 @@ import errno
 import hashlib
 import os
 import platform
+import queue
 import shutil
+import signal
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -67,8 +71,11 @@ class Answers:
             "stop": self._stop,
             "tree": self._tree,
             "range": _range,
+            "shell": self._shell,
         }
         """Answered by a thread, so that a start of Python or a large file keeps nobody waiting."""
+        self.afterwards: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        """Work that makes the next answer faster; done when this one is given."""
 
     def _facts(self, args: Args) -> Answer:
         facts = {
@@ -134,6 +141,28 @@ class Answers:
         execute.ask_stop(self.root, args["plan"], args["by"], args["why"])
         return {}, b""
 
+    def _shell(self, args: Args, stream: Stream, incoming: Iterator[bytes]) -> Answer:
+        """Run a script of `sh` in the root; its output comes in parts, both streams as one, as they are written."""
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", args["script"]],
+            cwd=self.root.path,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        timer = threading.Timer(args["limit_s"], os.killpg, (process.pid, signal.SIGKILL))
+        timer.daemon = True
+        timer.start()
+        with process.stdout as output:
+            while data := os.read(output.fileno(), 64 << 10):
+                stream({}, data)
+        code = process.wait()
+        in_time = timer.is_alive()
+        timer.cancel()
+        return {"code": code, "in_time": in_time}, b""
+
     def _tree(self, args: Args, stream: Stream, incoming: Iterator[bytes]) -> Answer:
         try:
             order = trees.Order.from_json(args)
@@ -141,8 +170,9 @@ class Answers:
             if seen is None or seen.missing or args["look"]:
                 return {"missing": None if seen is None else seen.missing}, b""
             path = trees.build(self.root, order, seen, incoming)
+            self.afterwards.put(lambda: trees.lay_ahead(self.root, order.tree))
         except trees.BadContent as error:
-            raise Refusal("host", str(error)) from None
+            raise Refusal("launch", str(error)) from None
         return {"path": str(path), "missing": []}, b""
 
 

@@ -214,6 +214,9 @@ class Server:
         del self._incoming[number]
         while not incoming.empty():  # whoever still puts must not wait for us
             incoming.get()
+        while not self._answers.afterwards.empty():
+            with contextlib.suppress(OSError, queue.Empty):
+                self._answers.afterwards.get_nowait()()
 
     def _answer(self, number: int, work: Any) -> None:
         """Whatever goes wrong with one request is told to who asked; the helper lives on."""

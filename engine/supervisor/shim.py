@@ -64,7 +64,9 @@ def run(
         os.close(fd)
     # The supervisor records the end; should it be killed before it has, we do.
     while os.getppid() == supervisor:
-        if paths.result.exists():
+        if (
+            paths.result.exists() or not paths.folder.exists()
+        ):  # the supervisor waits for us: no folder, nothing to wait for
             return
         time.sleep(_RESULT_POLL_S)
     if not paths.result.exists():

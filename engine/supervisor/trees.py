@@ -27,6 +27,12 @@ _RECENT = 3
 _HASH = re.compile(r"[0-9a-f]{16}\Z")
 
 
+Marks = tuple[int, int, int]
+"""Size, time, inode."""
+Source = tuple[str, str, Marks]
+"""A file that can be linked: its tree's folder, its path there, its marks, which the link will have too."""
+
+
 class BadContent(Exception):
     """What came is not what was announced."""
 
@@ -72,7 +78,7 @@ class Kept:
     """What we know of a tree here: its files, and the marks that they had when we left them."""
 
     files: dict[str, Entry]
-    marks: dict[str, tuple[int, int, int]]
+    marks: dict[str, Marks]
 
 
 def tree_hash(files: dict[str, Entry]) -> str:
@@ -138,7 +144,7 @@ class Survey:
 
     files: dict[str, Entry]
     is_here: bool
-    sources: dict[str, str]
+    sources: dict[str, Source]
     """Per wanted file one that is here, with the same content and rights."""
     missing: list[str]
     """Files whose content is not here and does not follow."""
@@ -149,9 +155,11 @@ def survey(root: Root, order: Order) -> Survey | None:
     files = wanted(root, order)
     if files is None:
         return None
-    sources = {} if (here := _is_here(root, order.tree, files)) else _sources(root, order, files)
-    had = sources.keys() | set(order.sent)
-    return Survey(files, here, sources, [] if here else [path for path in sorted(files) if path not in had])
+    here = _is_here(root, order.tree, files)
+    sources = {} if here else _sources(root, order, files)
+    sent = set(order.sent)
+    missing = [] if here else [path for path in files if path not in sources and path not in sent]
+    return Survey(files, here, sources, sorted(missing))
 
 
 def _is_here(root: Root, tree: str, files: dict[str, Entry]) -> bool:
@@ -159,9 +167,9 @@ def _is_here(root: Root, tree: str, files: dict[str, Entry]) -> bool:
     return known is not None and len(sound(str(root.trees / tree), known)) == len(files)
 
 
-def _sources(root: Root, order: Order, files: dict[str, Entry]) -> dict[str, str]:
+def _sources(root: Root, order: Order, files: dict[str, Entry]) -> dict[str, Source]:
     """At its own place in the base (or in a damaged copy of the tree itself), or anywhere in it under another name."""
-    found: dict[str, str] = {}
+    found: dict[str, Source] = {}
     for tree in _likely(root, order):
         if len(found) + len(order.sent) >= len(files):
             break
@@ -171,14 +179,15 @@ def _sources(root: Root, order: Order, files: dict[str, Entry]) -> dict[str, str
         folder = str(root.trees / tree)
         good = sound(folder, known)
         left = [path for path in files if path not in found]
-        at_home = [path for path in left if path in good and known.files[path] == files[path]]
-        found.update((path, f"{folder}/{path}") for path in at_home)
+        old, marks = known.files, known.marks
+        at_home = [p for p in left if p in good and (old[p] is files[p] or old[p] == files[p])]
+        found.update((path, (folder, path, marks[path])) for path in at_home)
         if len(at_home) < len(left):
-            places = {(known.files[p].digest, known.files[p].executable): p for p in good}
+            places = {(old[p].digest, old[p].executable): p for p in good}
             for path in left:
                 place = places.get((files[path].digest, files[path].executable))
                 if place is not None:
-                    found.setdefault(path, f"{folder}/{place}")
+                    found.setdefault(path, (folder, place, marks[place]))
     return found
 
 
@@ -198,7 +207,8 @@ def build(root: Root, order: Order, seen: Survey, incoming: Iterator[bytes]) -> 
     root.trees.mkdir(parents=True, exist_ok=True)
     staging = tempfile.mkdtemp(prefix=".tree-", dir=root.trees)
     try:
-        marks = _fill(staging, seen.files, seen.sources, order, incoming)
+        laid = _take_ahead(root, order.base, staging)
+        marks = _fill(staging, laid, seen.files, seen.sources, order, incoming)
         os.chmod(staging, 0o755)
         _put_in_place(staging, target)
     except BaseException:
@@ -208,35 +218,108 @@ def build(root: Root, order: Order, seen: Survey, incoming: Iterator[bytes]) -> 
     return target
 
 
+def ahead_path(root: Root, tree: str) -> Path:
+    return root.trees / f".ahead-{tree}"
+
+
+def lay_ahead(root: Root, tree: str) -> None:
+    """Copy a tree by hard links while nobody waits: the next one differs in a few files and begins with this copy."""
+    known, ahead = kept(root, tree), ahead_path(root, tree)
+    if known is None or ahead.exists() or len(sound(str(root.trees / tree), known)) != len(known.files):
+        return
+    staging = tempfile.mkdtemp(prefix=".tree-", dir=root.trees)
+    try:
+        _make_folders(staging, known.files)
+        folder = str(root.trees / tree)
+        _link_all(staging, {path: (folder, path, marks) for path, marks in known.marks.items()})
+        os.rename(staging, ahead)
+    except OSError:
+        shutil.rmtree(staging, ignore_errors=True)
+    for old in root.trees.glob(".ahead-*"):
+        if old != ahead:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _take_ahead(root: Root, base: str, staging: str) -> set[str]:
+    """Begin with the copy that was laid ahead, where there is one: the files that lie in `staging` now."""
+    known = kept(root, base) if base else None
+    if known is None:
+        return set()
+    try:
+        os.rename(ahead_path(root, base), staging)  # onto the empty folder; one of two that want it gets it
+    except OSError:
+        return set()
+    return set(known.files)
+
+
 def _fill(
-    staging: str, files: dict[str, Entry], sources: dict[str, str], order: Order, incoming: Iterator[bytes]
-) -> dict[str, tuple[int, int, int]]:
+    staging: str,
+    laid: set[str],
+    files: dict[str, Entry],
+    sources: dict[str, Source],
+    order: Order,
+    incoming: Iterator[bytes],
+) -> dict[str, Marks]:
+    """What lies there already stays where the base has the same file in the same place, and was looked at in the survey."""
+    sent = set(order.sent)
+    stays = {
+        p for p in laid if p in sources and sources[p][1] == p and p not in sent and _is_of(sources[p], order.base)
+    }
+    for path in laid - stays:
+        os.unlink(f"{staging}/{path}")
     _make_folders(staging, files)
     reader = _Reader(_unpacked(incoming) if order.packed else incoming)
-    marks = {}
-    for path in order.sent:
-        _write_file(f"{staging}/{path}", files[path], reader)
-    came = set(order.sent)
-    for path in files:
-        place = f"{staging}/{path}"
-        if path not in came:
-            _link(sources[path], place)
-        about = os.lstat(place)
-        marks[path] = (about.st_size, about.st_mtime_ns, about.st_ino)
-    return marks
+    came = {path: _write_file(f"{staging}/{path}", files[path], reader) for path in order.sent}
+    rest = {path: source for path, source in sources.items() if path not in came and path not in stays}
+    return came | {path: sources[path][2] for path in stays} | _link_all(staging, rest)
 
 
-def _link(source: str, place: str) -> None:
+def _is_of(source: Source, tree: str) -> bool:
+    return source[0].endswith(f"/{tree}")
+
+
+def _link_all(staging: str, sources: dict[str, Source]) -> dict[str, Marks]:
+    """Thousands of links: folder by folder, so that the system does not walk two long paths for each."""
+    marks: dict[str, Marks] = {}
+    by_folders: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for path, (tree, place, its_marks) in sources.items():
+        from_folder, _, from_name = f"{tree}/{place}".rpartition("/")
+        to_folder, _, name = f"{staging}/{path}".rpartition("/")
+        by_folders.setdefault((from_folder, to_folder), []).append((from_name, name))
+        marks[path] = its_marks
+    copied = False
+    for (from_folder, to_folder), pairs in by_folders.items():
+        copied = _link_folder(from_folder, to_folder, pairs) or copied
+    return {path: _marks(f"{staging}/{path}") for path in marks} if copied else marks
+
+
+def _link_folder(from_folder: str, to_folder: str, pairs: list[tuple[str, str]]) -> bool:
+    """True where a file had to be copied: on a file system without hard links, or with too many on one file."""
+    source, target = os.open(from_folder, os.O_RDONLY), os.open(to_folder, os.O_RDONLY)
+    copied = False
     try:
-        os.link(source, place)
-    except OSError:  # a file system without hard links, or with too many on this file
-        shutil.copyfile(source, place)
-        shutil.copymode(source, place)
+        for old, new in pairs:
+            try:
+                os.link(old, new, src_dir_fd=source, dst_dir_fd=target)
+            except OSError:
+                shutil.copyfile(f"{from_folder}/{old}", f"{to_folder}/{new}")
+                shutil.copymode(f"{from_folder}/{old}", f"{to_folder}/{new}")
+                copied = True
+    finally:
+        os.close(source)
+        os.close(target)
+    return copied
+
+
+def _marks(path: str) -> Marks:
+    about = os.lstat(path)
+    return about.st_size, about.st_mtime_ns, about.st_ino
 
 
 def _make_folders(staging: str, files: dict[str, Entry]) -> None:
-    for folder in sorted({os.path.dirname(path) for path in files}):
-        os.makedirs(f"{staging}/{folder}", exist_ok=True)
+    for folder in sorted({path.rpartition("/")[0] for path in files}):
+        if not os.path.isdir(f"{staging}/{folder}"):
+            os.makedirs(f"{staging}/{folder}")
 
 
 def _unpacked(incoming: Iterator[bytes]) -> Iterator[bytes]:
@@ -268,7 +351,7 @@ class _Reader:
             yield piece
 
 
-def _write_file(place: str, entry: Entry, reader: _Reader) -> None:
+def _write_file(place: str, entry: Entry, reader: _Reader) -> Marks:
     digest = hashlib.blake2b(digest_size=16)
     fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -278,30 +361,32 @@ def _write_file(place: str, entry: Entry, reader: _Reader) -> None:
             while left:
                 left = left[os.write(fd, left) :]
         os.fchmod(fd, 0o555 if entry.executable else 0o444)
+        about = os.fstat(fd)
     finally:
         os.close(fd)
     # A very large file is named by size and time (see `remote.tree`): its content has no hash to compare with.
     if ":" not in entry.digest and digest.hexdigest() != entry.digest:
         raise BadContent(f"{entry.path} changed while it was sent; send it again")
+    return about.st_size, about.st_mtime_ns, about.st_ino
 
 
 def _put_in_place(staging: str, target: Path) -> None:
     try:
         os.rename(staging, target)
     except OSError:
-        # There is one: of another console a moment ago, or one that somebody has damaged. Ours is known to be right.
+        # There is one: of another console a moment ago, or one that somebody has damaged. Ours is known to be right; the
+        # other is kept aside, since a run may stand in it.
         old = tempfile.mkdtemp(prefix=".old-", dir=target.parent)
         with contextlib.suppress(OSError):
             os.rename(target, f"{old}/tree")
         os.rename(staging, target)
-        shutil.rmtree(old, ignore_errors=True)
 
 
-def _write_manifest(root: Root, tree: str, files: dict[str, Entry], marks: dict[str, tuple[int, int, int]]) -> None:
+def _write_manifest(root: Root, tree: str, files: dict[str, Entry], marks: dict[str, Marks]) -> None:
     rows = [[e.path, e.digest, marks[p][0], e.executable, marks[p][1], marks[p][2]] for p, e in files.items()]
     path = manifest_path(root, tree)
     fd, beside = tempfile.mkstemp(prefix=".manifest-", dir=root.trees)
     with os.fdopen(fd, "w") as file:
-        json.dump(rows, file, separators=(",", ":"))
+        file.write(json.dumps(rows, separators=(",", ":")))  # `dump` to a file is ten times slower
     os.replace(beside, path)
     _known[path] = Kept(dict(files), dict(marks))

@@ -49,7 +49,21 @@ LOOKS: dict[str, tuple[tuple[str, ...], type]] = {
     "doctor": ((), list),
 }
 # Verbs that act or stream: each has a test of its own below (`init` in test_adopt).
-ACTS = {"run", "logs", "events", "stop", "checkpoint", "resume", "tick", "override", "init", "instances"}
+ACTS = {
+    "run",
+    "logs",
+    "events",
+    "stop",
+    "checkpoint",
+    "resume",
+    "tick",
+    "override",
+    "init",
+    "instances",
+    "hosts",
+    "sync",
+    "pull",
+}
 
 
 def test_every_verb_is_tried_here() -> None:
@@ -248,3 +262,30 @@ def test_instances_are_listed_from_an_account(console: Console, monkeypatch: pyt
         monkeypatch.setenv("LAMBDA_API_KEY", DEMO_KEY)
         assert any("a100" in row["name"] for row in console("instances", "types", "--json").json)
         assert "nothing is rented" in console("instances", "list").out
+
+
+def test_hosts_are_written_down_listed_and_forgotten(console: Console) -> None:
+    assert console("hosts", "add", "gpu", "--ssh", "nowhere.invalid", "--untried").code == 0
+    assert "nowhere.invalid" in console("hosts").out
+    assert console("hosts", "list", "--json").json[0]["name"] == "gpu"
+    assert console("hosts", "remove", "gpu").code == 0
+    assert console("hosts", "list", "--json").json == []
+
+
+def test_sync_to_a_host_that_is_not_there_is_one_line(console: Console) -> None:
+    answer = console("sync", "gpu")
+    assert answer.code == 2
+    assert "fractal-console hosts add gpu --ssh" in answer.err
+
+
+def test_a_run_of_this_machine_needs_no_pull(passed: Console) -> None:
+    answer = passed("pull", "last")
+    assert answer.code == 2
+    assert "its files are here" in answer.err
+
+
+def test_a_whole_phase_on_another_host_says_what_to_type_instead(console: Console, project: Path) -> None:
+    console("hosts", "add", "gpu", "--ssh", "nowhere.invalid", "--untried")
+    answer = console("run", "phase1-tiny", "--host", "gpu")
+    assert answer.code == 2
+    assert "run it step by step: fractal-console run phase1-tiny make --host gpu" in answer.err

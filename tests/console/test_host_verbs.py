@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,12 @@ from typing import Any
 import pytest
 
 from console.errors import UserError
-from console.host_verbs import HostDesk, act, add_arguments, open_host
+from console.hosts.actions import HostDesk, act, open_host
+from console.hosts.arguments import add_hosts_arguments
 from console.verbs.model_tables import Table
 from engine.config.hosts import Named, load_file
 from remote.ssh_host import SshHost
 from tests.remote.box import Box
-from tests.remote.sshd import Sshd, make_key, needs_sshd
 
 
 @pytest.fixture
@@ -26,7 +25,7 @@ def desk(tmp_path: Path) -> HostDesk:
 
 def do(desk: HostDesk, *words: str) -> Table:
     parser = argparse.ArgumentParser()
-    add_arguments(parser)
+    add_hosts_arguments(parser)
     return act(parser.parse_args(words), desk)
 
 
@@ -101,14 +100,6 @@ def test_a_file_that_is_wrong_names_itself_and_the_key(desk: HostDesk, text: str
         do(desk)
 
 
-@pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    folder = tmp_path_factory.mktemp("box")
-    key = make_key(folder / "key")
-    with Sshd(folder / "sshd", [key]) as server:
-        yield Box(server, key, folder)
-
-
 def with_box(desk: HostDesk, box: Box, **more: Any) -> HostDesk:
     def enter(named: Named, desk: HostDesk) -> SshHost:
         return box.host(Path(named.entry.root))
@@ -116,7 +107,6 @@ def with_box(desk: HostDesk, box: Box, **more: Any) -> HostDesk:
     return replace(desk, open=enter, **more)
 
 
-@needs_sshd
 def test_adding_tries_the_host_and_shows_what_it_is(desk: HostDesk, box: Box, tmp_path: Path) -> None:
     shown = do(with_box(desk, box), "add", "gpu", "--ssh", "box", "--root", str(tmp_path / "root"))
     facts = {row[0]: row[1] for row in shown.rows}
@@ -126,7 +116,6 @@ def test_adding_tries_the_host_and_shows_what_it_is(desk: HostDesk, box: Box, tm
     assert list(load_file(desk.own_file).hosts) == ["gpu"]
 
 
-@needs_sshd
 def test_a_clock_that_is_an_hour_off_is_said(desk: HostDesk, box: Box, tmp_path: Path) -> None:
     import time
 
@@ -135,7 +124,6 @@ def test_a_clock_that_is_an_hour_off_is_said(desk: HostDesk, box: Box, tmp_path:
     assert {row[0]: row[1] for row in shown.rows}["clock"] == "60 min ahead"
 
 
-@needs_sshd
 def test_a_host_that_can_not_be_entered_is_not_written_down(desk: HostDesk, box: Box, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="root can't be used"):

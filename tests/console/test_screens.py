@@ -267,6 +267,16 @@ async def test_without_colour_states_are_words(folder: Path, root: Root, monkeyp
         await driver.sees("✓ succeeded")
 
 
+async def test_news_for_a_screen_on_its_way_out_is_passed_over(folder: Path, root: Root) -> None:
+    async with driven(folder, root) as driver:
+        screen, news = phases_screen(driver), driver.app.looked
+        assert news is not None
+        await screen.remove_children()
+        screen._pruning = True  # as the app marks its screens when it ends
+        driver.app.on_looked(news)
+        screen._pruning = False
+
+
 async def test_where_one_was_is_remembered(folder: Path, root: Root) -> None:
     other = (folder / "configs" / "phases" / "phase1-tiny.yaml").read_text().replace("phase1-tiny", "phase2-other")
     (folder / "configs" / "phases" / "phase2-other.yaml").write_text(other)

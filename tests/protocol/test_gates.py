@@ -297,6 +297,27 @@ def test_two_runs_that_name_no_pool_are_not_compared() -> None:
     assert "name no pool" in given.because
 
 
+@pytest.mark.parametrize(
+    ("pools", "state", "because"),
+    [
+        (("p", "p", "p"), "passed", "2 of 2 meet it"),
+        (("p", "q", "p"), "failed", "acc/b was measured on pool q, its baseline on p"),
+        (("p", "p", None), "failed", "acc/a was measured on pool p, its baseline on unnamed"),
+        ((None, None, None), "passed", "2 of 2 meet it"),
+    ],
+)
+def test_of_many_names_each_is_held_against_a_baseline_of_its_own_pool(
+    pools: tuple[str | None, ...], state: str, because: str
+) -> None:
+    facts = {name: {"value": v} for name, v in (("acc/a", 0.9), ("acc/b", 0.8), ("base", 0.5))}
+    for fact, pool in zip(facts.values(), pools, strict=True):
+        if pool is not None:
+            fact["pool"] = pool  # type: ignore[assignment]
+    given = verdict("all fact acc/* of s > fact base", run(facts=facts))
+    assert given.state == state
+    assert because in given.because
+
+
 # Names.
 
 

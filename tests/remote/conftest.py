@@ -1,4 +1,4 @@
-"""A fake cloud, a clock that only moves when told, a client between them; and a machine behind a real SSH server."""
+"""A fake cloud, a clock that only moves when told, and a client between them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from engine.protocol.layout import Root
 from remote.cloud.api_key import ApiKey
 from remote.cloud.cloud_paths import CloudPaths
 from remote.cloud.fake_account import DEMO_KEY, FakeAccount
@@ -15,9 +14,6 @@ from remote.cloud.fake_lambda import FakeLambda
 from remote.cloud.lambda_cloud import LambdaCloud
 from remote.cloud.ledger import Ledger
 from remote.cloud.pace import Pace
-from remote.ssh_host import SshHost
-from tests.remote.box import Box
-from tests.remote.sshd import SSHD, Sshd, make_key
 
 
 class Clock:
@@ -71,28 +67,3 @@ def ledger(paths: CloudPaths) -> Iterator[Ledger]:
         # What is tested here is not the disk; hours of looks would wait for it for minutes.
         ledger._db.execute("pragma synchronous=off")
         yield ledger
-
-
-@pytest.fixture(scope="session")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    """A machine behind a real OpenSSH server."""
-    if not SSHD:
-        pytest.skip("no OpenSSH server here: apt install openssh-server")
-    folder = tmp_path_factory.mktemp("box")
-    key = make_key(folder / "key")
-    with Sshd(folder / "sshd", [key]) as server:
-        yield Box(server, key, folder)
-
-
-@pytest.fixture
-def ssh_host(root: Root, box: Box) -> Iterator[SshHost]:
-    """The machine as a host, on a root of this test's own."""
-    host = box.host(root.path)
-    yield host
-    host.close()
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Root:
-    """Where this console keeps its copies."""
-    return Root(tmp_path / "here")

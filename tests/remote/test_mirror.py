@@ -15,7 +15,7 @@ from engine.protocol.layout import Root
 from engine.protocol.status import observe
 from remote.mirror import Gap, Mirror
 from remote.ssh_host import SshHost
-from tests.live import Specs, log_of
+from tests.live import Specs, log_of, processes_under
 from tests.polling import until
 from tests.remote.box import Box
 from tests.remote.delay import Proxy
@@ -92,6 +92,7 @@ def test_a_run_folder_deleted_under_a_tail_is_said_and_the_copy_stays(
     with Mirror(here.run(spec.run_id), ssh_host.name) as mirror:
         number = ssh_host.follow(spec.run_id, mirror)
         assert mirror.complete.wait(20)
+        until(lambda: not processes_under(root.path), "the supervisor's end")
         root.run(spec.run_id).folder.rename(root.path / "moved")
         until(lambda: mirror.notes, "a word about it")
         assert "is gone" in mirror.notes[0]

@@ -109,6 +109,37 @@ def test_a_file_that_only_moved_is_not_sent(ssh_host: SshHost, source: Path) -> 
     assert_same(done.path, tree)
 
 
+def test_the_next_tree_begins_with_the_copy_that_was_laid_ahead(ssh_host: SshHost, root: Root, source: Path) -> None:
+    sync = sync_of(ssh_host)
+    first = tree_of(source)
+    before = {f.path: (source / f.path).read_bytes() for f in first.files}
+    path = Path(sync.put(first).path)
+    ahead = trees.ahead_path(root, first.hash)
+    until(ahead.exists, "the copy")
+    (source / "part1" / "f1.py").write_text("changed")
+    (source / "part2" / "f2.py").unlink()
+    (source / "empty").rename(source / "moved")
+    tree = tree_of(source)
+    assert_same(sync.put(tree).path, tree)
+    assert {p: (path / p).read_bytes() for p in before} == before
+    until(lambda: trees.ahead_path(root, tree.hash).exists() and not ahead.exists(), "the next copy, and only that")
+
+
+def test_a_base_damaged_after_the_copy_was_laid_does_not_reach_the_next_tree(
+    ssh_host: SshHost, root: Root, source: Path
+) -> None:
+    sync = sync_of(ssh_host)
+    first = tree_of(source)
+    path = Path(sync.put(first).path)
+    until(trees.ahead_path(root, first.hash).exists, "the copy")
+    victim = path / "part1" / "f1.py"
+    victim.chmod(0o644)
+    victim.write_text("damaged")  # in place: the copy is a link to the same file
+    (source / "part2" / "f2.py").write_text("changed")
+    tree = tree_of(source)
+    assert_same(sync.put(tree).path, tree)
+
+
 def test_a_file_that_became_executable_is_executable_there(ssh_host: SshHost, source: Path) -> None:
     sync = sync_of(ssh_host)
     first = sync.put(tree_of(source))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from engine.protocol.layout import Root
 from remote.host import LaunchError
 from remote.local_host import LocalHost
-from remote.tree import TreeChanged, TreeReader, snapshot
+from remote.tree import TreeChanged, TreeReader, git_state, names, parse_status, snapshot
 
 
 def write(folder: Path, files: dict[str, str]) -> None:
@@ -127,3 +128,42 @@ def test_the_host_tells_of_a_changed_tree_as_its_own_error(tmp_path: Path) -> No
     write(folder, {"a.py": "two"})
     with pytest.raises(LaunchError, match="was edited while the project was copied"):
         LocalHost(Root(tmp_path / "root")).put_tree(tree)
+
+
+def git(folder: Path, *words: str) -> None:
+    who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    subprocess.run(["git", "-C", str(folder), *who, *words], check=True, capture_output=True)
+
+
+def test_in_git_its_own_rules_say_what_belongs(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    write(tmp_path, {"a.py": "a", ".hidden/b": "b", "out/c": "c", ".gitignore": "out/\n"})
+    assert sorted(names(tmp_path)) == [".gitignore", ".hidden/b", "a.py"]
+
+
+def test_the_state_of_git_is_commit_branch_and_dirtiness(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "-b", "work")
+    write(tmp_path, {"a.py": "a"})
+    assert git_state(tmp_path) == {}
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "one")
+    clean = git_state(tmp_path)
+    assert (len(clean["commit"]), clean["branch"], clean["dirty"]) == (40, "work", False)
+    write(tmp_path, {"b.py": "b"})
+    assert git_state(tmp_path) == {**clean, "dirty": True}
+
+
+def test_outside_git_there_is_no_state(tmp_path: Path) -> None:
+    assert git_state(tmp_path) == {}
+
+
+def test_a_detached_head_is_called_head() -> None:
+    assert parse_status("# branch.oid abc\n# branch.head (detached)\n") == {
+        "commit": "abc", "branch": "HEAD", "dirty": False}  # fmt: skip
+
+
+def test_a_link_to_a_file_is_read_and_one_to_a_folder_is_not(tmp_path: Path) -> None:
+    write(tmp_path, {"a.py": "a", "d/b.py": "b"})
+    (tmp_path / "l.py").symlink_to("a.py")
+    (tmp_path / "e").symlink_to("d")
+    assert [f.path for f in TreeReader().read(tmp_path).files] == ["a.py", "d/b.py", "l.py"]

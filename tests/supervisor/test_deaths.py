@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
 from engine.protocol.durable import read_json
 from engine.protocol.identity import alive
 from engine.protocol.layout import RunPaths
@@ -206,3 +212,28 @@ def test_a_machine_that_restarted_is_told_apart(host: LocalHost, specs: Specs) -
     write_json(paths.status, {**status, "supervisor": {**status["supervisor"], "boot": "of yesterday"}})
     assert host.observe(paths.run_id).state == "lost"
     assert "restarted" in host.observe(paths.run_id).reason
+
+
+def holds_a_pipe(pid: int) -> bool:
+    try:
+        return any(os.readlink(f"/proc/{pid}/fd/{fd}").startswith("pipe:") for fd in os.listdir(f"/proc/{pid}/fd"))
+    except FileNotFoundError:  # one was closed while we looked
+        return True
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks at descriptors through /proc")
+def test_a_folder_that_is_moved_away_at_the_last_moment_leaves_nobody_waiting(host: LocalHost, specs: Specs) -> None:
+    spec = specs.sh("until [ -e go ]; do sleep 0.02; done")
+    host.launch(spec)
+    paths = host.root.run(spec.run_id)
+    wait_state(paths, "running")
+    who = identities(paths)
+    os.kill(who["supervisor"].pid, signal.SIGSTOP)
+    (specs.folder / "go").touch()
+    until(lambda: paths.exit.exists() and not holds_a_pipe(who["shim"].pid), "the shim's last word")
+    os.kill(who["shim"].pid, signal.SIGSTOP)  # it has not seen the result yet
+    os.kill(who["supervisor"].pid, signal.SIGCONT)
+    until(paths.result.exists, "the result")
+    paths.folder.rename(host.root.path / "moved")
+    os.kill(who["shim"].pid, signal.SIGCONT)
+    until(lambda: not any(alive(identity) for identity in who.values()), "supervisor and shim to leave")

@@ -18,7 +18,6 @@ torch.set_num_threads(1)
 WIDTH, LAYERS, HEADS, ROWS = 256, 4, 8, 32
 VOCABULARY = 71
 TOKENS = Tokens(Words())
-PARTS = 4
 
 
 def problems(count: int = ROWS, tokens: Tokens = TOKENS, seed: int = 16) -> list[Encoded]:
@@ -35,7 +34,7 @@ def fast_model(mode: str = "continuous", vocabulary: int = VOCABULARY, tokens: T
     return Coconut(GPT2(vocabulary, WIDTH, LAYERS, HEADS, 1024), mode, tokens.latent, tokens.plain.like)
 
 
-def step(model: Coconut, rows: list[Row], parts: int = PARTS, tokens: Tokens = TOKENS) -> None:
+def step(model: Coconut, rows: list[Row], parts: int, tokens: Tokens = TOKENS) -> None:
     """A micro-batch's forward and backward, as training does it, collation included."""
     count = labels(rows)
     for part in buckets(rows, parts):

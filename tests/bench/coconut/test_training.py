@@ -74,7 +74,7 @@ def test_stage_6_against_the_plain_implementation():
 def test_a_pause_costs_less_than_a_thought(mode):
     rows = rows_at(problems(), 6)
     thinking, pausing = fast_model(), fast_model(mode)
-    thought, pause = best_of(5, lambda: step(thinking, rows, 4), lambda: step(pausing, rows, 4))
+    thought, pause = best_of(3, lambda: step(thinking, rows, FINE), lambda: step(pausing, rows, FINE))
     say(
         f"{mode} over continuous at stage 6",
         pause / thought,

@@ -25,7 +25,7 @@ from engine.ouroboros.equations import Ints
 from engine.ouroboros.losses import mse
 from engine.ouroboros.model import Batch, Ouroboros, Text
 
-FRAME, BATCH, BUDGET, ROUNDS = 512, 16, 4096, 3
+FRAME, BATCH, BUDGET, TEXTS, ROUNDS = 512, 16, 4096, 32, 3
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def real_tokens_per_cpu_s(loop: Loop, encoded: texts.Texts, rows: Ints, padded: 
         for part in np.split(rows, len(rows) // BATCH):
             loop.step([batch_of(encoded, part, FRAME)])
     else:
-        for part in np.split(rows, max(1, len(rows) // (4 * BATCH))):
+        for part in np.split(rows, max(1, len(rows) // (2 * BATCH))):
             loop.step([batch_of(encoded, part[p], None) for p in texts.budgeted(encoded.lengths[part], BUDGET)])
     return float(encoded.lengths[rows].sum()) / (time.process_time() - begun)
 
@@ -93,10 +93,10 @@ def test_real_tokens_a_second_against_a_padded_loop() -> None:
     rng = np.random.default_rng(0)
     rates: dict[bool, list[float]] = {True: [], False: []}
     for padded in (True, False):
-        real_tokens_per_cpu_s(loop, found.encoded, rng.permutation(2000)[:64], padded)
+        real_tokens_per_cpu_s(loop, found.encoded, rng.permutation(2000)[:TEXTS], padded)
     for _ in range(ROUNDS):
         for padded in (True, False):
-            rates[padded].append(real_tokens_per_cpu_s(loop, found.encoded, rng.permutation(2000)[:64], padded))
+            rates[padded].append(real_tokens_per_cpu_s(loop, found.encoded, rng.permutation(2000)[:TEXTS], padded))
     ours, theirs = (statistics.median(rates[p]) for p in (False, True))
     ratios = sorted(o / t for o, t in zip(rates[False], rates[True], strict=True))
     print(

@@ -26,7 +26,7 @@ SMALL = Body(layers=2, width=32, heads=4, context=512, dropout=0.0)
 
 
 def config(**more) -> CoconutConfig:
-    data = Data(source="generated", train_rows=12, valid_rows=4, test_rows=4, ood_rows=4)
+    data = Data(source="generated", train_rows=13, valid_rows=4, test_rows=4, ood_rows=4)
     told = {"preset": "test", "body": SMALL, "data": data, "max_new_tokens": 6, "eval_batch": 4, "bucket_parts": 2}
     return CoconutConfig(**(told | more))
 

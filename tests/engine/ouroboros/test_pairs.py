@@ -11,7 +11,8 @@ from engine.ouroboros.pairs import Items
 
 
 def true_equations(count: int, seed: int) -> Equations:
-    like = Equations(np.arange(4), np.array([2, 2, 2, 2]), np.array([1, 1, 1, 1]))
+    operators = np.array([0] * 7 + [1] * 6 + [2] * 4 + [3] * 4)  # as often as the generator's problems have them
+    like = Equations(operators, np.full(len(operators), 2), np.full(len(operators), 1))
     return renumber(like, count, np.random.default_rng(seed), 999, 9999)
 
 

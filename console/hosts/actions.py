@@ -1,6 +1,5 @@
 """The verbs of hosts, each a function from parsed arguments to a table: list, add, remove.
 
-    add_arguments(parser)                       # for `fractal-console hosts`
     table = act(args, desk)                     # args.host_verb chooses; none: list
     host = open_host(name, desk)                # what Workspace.host(name) returns for a name other than `local`
 
@@ -135,19 +134,3 @@ ACTIONS: dict[str, Callable[[HostDesk, argparse.Namespace], Table]] = {
     "add": add_host,
     "remove": remove,
 }
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The sub-verbs of `hosts`."""
-    verbs = parser.add_subparsers(dest="host_verb", metavar="VERB")
-    verbs.add_parser("list", help="every host that has a name")
-    add = verbs.add_parser("add", help="name a machine that ssh reaches")
-    add.add_argument("name")
-    add.add_argument("--ssh", required=True, help="an alias of ~/.ssh/config, or user@host:port")
-    add.add_argument("--root", default="~/.fractal", help="where everything lies there (a disk that outlives it)")
-    add.add_argument("--before", default="", help="a shell command that comes first: source ~/.local/bin/env")
-    add.add_argument("--workdir", default="", help="the folder to begin in: ~/Fractal")
-    add.add_argument("--env", default="", help="an existing virtual environment there")
-    add.add_argument("--untried", action="store_true", help="write it down without logging in")
-    gone = verbs.add_parser("remove", help="forget a name")
-    gone.add_argument("name")

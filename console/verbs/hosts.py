@@ -1,0 +1,106 @@
+"""The verbs of machines that ssh reaches: `hosts`, `sync` (source to a host), `pull` (a run's files from its host)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from console.errors import UserError
+from console.hosts.actions import HostDesk, act, open_host
+from console.rental.terminal import accept_host_key, ask_passphrase, is_somebody_there, say
+from console.verbs.common import print_json, workspace
+from console.words import table
+from engine.protocol.layout import Root, default_root
+from remote.ssh_trust import Person
+
+_MIB = 1 << 20
+
+
+def desk(configs: Path | None = None, root: Root | None = None) -> HostDesk:
+    """The hosts of this user and of the project in the current folder, with the person at the terminal."""
+    own = (root or Root(default_root())).path
+    shared = (configs or Path("configs")) / "hosts.yaml"
+    person = Person(accept_host_key, ask_passphrase)
+    return HostDesk(own / "hosts.yaml", shared, own / "known_hosts", person, say)
+
+
+def hosts(arguments: argparse.Namespace) -> int:
+    shown = act(arguments, desk())
+    if arguments.json:
+        print_json(shown.data)
+        return shown.code
+    if shown.rows:
+        print(table(shown.rows, shown.columns if any(shown.columns) else ()))
+    if shown.note:
+        print(shown.note)
+    return shown.code
+
+
+def sync(arguments: argparse.Namespace) -> int:
+    """`sync HOST [PATH]`: the source of a folder as a snapshot on the host; with --dry-run only what would be sent."""
+    from remote.host import HostError
+    from remote.sync import Sync
+    from remote.tree import TreeReader
+
+    folder = Path(arguments.path or ".").resolve()
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder")
+    tree = TreeReader().read(folder)
+    try:
+        with closing(open_host(arguments.host, desk())) as host:
+            sender = Sync(host.link)
+            done = sender.look(tree)
+            for file in done.large:
+                say(f"{file.path} has {file.size / _MIB:.0f} MiB: is it source? A .gitignore leaves it out")
+            if not arguments.dry_run:
+                done = sender.put(tree)
+    except HostError as error:
+        raise UserError(str(error)) from None
+    if arguments.json:
+        files = [[f.path, f.size] for f in done.sent]
+        print_json({"tree": tree.hash, "path": done.path, "files": done.files, "sent": files})
+        return 0
+    if arguments.dry_run:
+        print(table([[f.path, str(f.size)] for f in done.sent], ("would be sent", "bytes")))
+    print(
+        f"{len(done.sent)} of {done.files} files, {done.sent_bytes / _MIB:.1f} MiB {'to send' if not done.path else 'sent'}"
+    )
+    if done.path:
+        print(f"{arguments.host}:{done.path}")
+    return 0
+
+
+def pull(arguments: argparse.Namespace) -> int:
+    """`pull RUN`: what a remote run promised and made, verified, into the same work folder here."""
+    from remote.host import HostError
+    from remote.pull import pull_run
+
+    space = workspace()
+    try:
+        row = space.find_run(arguments.run)
+        if row.host == "local":
+            raise UserError(f"{row.run_id} ran on this machine: its files are here")
+        with closing(open_host(row.host, desk(space.project.configs, space.root))) as host:
+            done = pull_run(host, row.run_id, space.root, arguments.required, _progress)
+    except HostError as error:
+        raise UserError(str(error)) from None
+    finally:
+        space.close()
+    if arguments.json:
+        print_json({"pulled": [[p.path, str(p.target), p.size] for p in done.pulled], "problems": done.problems})
+    else:
+        print(
+            table([[p.path, str(p.target), f"{p.size / _MIB:.1f}"] for p in done.pulled], ("verified", "here", "MiB"))
+        )
+    for problem in done.problems:
+        say(problem)
+    return 1 if done.problems else 0
+
+
+def _progress(path: str, done: int, total: int) -> None:
+    """One line that overwrites itself; nothing where nobody looks."""
+    if is_somebody_there():
+        end = "\n" if done == total else ""
+        print(f"\r{path}  {done / _MIB:.1f} / {total / _MIB:.1f} MiB\x1b[K", end=end, file=sys.stderr, flush=True)
