@@ -20,6 +20,7 @@ from engine.protocol.layout import Root
 from engine.protocol.spec import RunSpec, read_spec
 from engine.protocol.status import FINAL, LOST, Status, observe
 from engine.protocol.version import NewerProtocol
+from engine.registry_file import patiently
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
@@ -87,9 +88,9 @@ class Store:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
+        patiently(lambda: self._db.execute("PRAGMA journal_mode=WAL"))
         self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.executescript(_SCHEMA)
+        patiently(lambda: self._db.executescript(_SCHEMA))
         self._readers: dict[str, EvidenceReader] = {}
 
     def close(self) -> None:

@@ -83,7 +83,7 @@ class RegistryFile:
 
     def _prepare(self, path: Path) -> None:
         if self.one("PRAGMA journal_mode")[0] != "wal":
-            _patiently(lambda: self._db.execute("PRAGMA journal_mode=WAL"))
+            patiently(lambda: self._db.execute("PRAGMA journal_mode=WAL"))
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.execute("PRAGMA foreign_keys=ON")
         if self._version() < len(_SCRIPTS):
@@ -128,7 +128,7 @@ class RegistryFile:
         )
 
 
-def _patiently(act: Callable[[], object]) -> None:
+def patiently(act: Callable[[], object]) -> None:
     """Changing the journal mode does not wait for another process by itself, so this does."""
     deadline = time.monotonic() + _BUSY_S
     while True:
