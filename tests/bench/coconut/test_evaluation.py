@@ -42,4 +42,4 @@ def test_300_questions(kind, words):
         40,
         f"{theirs:.1f} s (from {len(flat)} of them), {ours:.2f} s",
     )
-    assert theirs / ours >= (15 if kind == "cot" else 5)
+    assert theirs / ours >= 15

@@ -61,13 +61,13 @@ def test_stage_6_costs_little_more_than_stage_0():
 def test_stage_1_against_the_plain_implementation():
     ratio, theirs, ours = times_faster(1, rounds=2)
     say("stage 1, plain over ours", ratio, 8, 12, f"{theirs:.1f} s, {ours:.2f} s")
-    assert ratio >= 5  # the floor is for an idle machine; less than this is a fault of ours on any
+    assert ratio >= 8
 
 
 def test_stage_6_against_the_plain_implementation():
     ratio, theirs, ours = times_faster(6, rounds=2)
     say("stage 6, plain over ours", ratio, 30, 50, f"{theirs:.1f} s (once), {ours:.2f} s")
-    assert ratio >= 15  # as above
+    assert ratio >= 30
 
 
 @pytest.mark.parametrize("mode", ["frozen", "learned_shared"])
