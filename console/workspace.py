@@ -41,7 +41,7 @@ from remote.mirror import Mirror
 from remote.tree import Tree, TreeReader
 
 if TYPE_CHECKING:
-    from remote.ssh_host import SshHost
+    from remote.ssh.host import SshHost
 
 
 @dataclass(frozen=True)

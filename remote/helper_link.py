@@ -19,8 +19,8 @@ from typing import Any, Protocol
 from remote.backoff import pause_s
 from remote.helper_session import Answer, Session, Start
 from remote.host import HostError, Unreachable
-from remote.ssh_connection import Connection
-from remote.ssh_errors import ConnectionLost
+from remote.ssh.connection import Connection
+from remote.ssh.errors import ConnectionLost
 
 Open = Callable[[], Connection]
 

@@ -27,8 +27,8 @@ from engine.protocol.frames import PIECE, BadFrame, Decoder, Frame, encode_head
 from engine.supervisor import lay
 from remote.host import HostError, LaunchError, UnknownRun
 from remote.ship import code_hash, shipped_files
-from remote.ssh_connection import Connection
-from remote.ssh_errors import ConnectionLost, SshRefused
+from remote.ssh.connection import Connection
+from remote.ssh.errors import ConnectionLost, SshRefused
 
 # The helper signs every two seconds. Three missed signs are no slow network any more.
 DEADLINE_S = 6.0

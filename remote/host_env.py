@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from remote.host import HostError
-from remote.ssh_host import SshHost
+from remote.ssh.host import SshHost
 from remote.tree import Tree
 
 # torch and vLLM are gigabytes; a slow mirror needs its time.

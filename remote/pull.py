@@ -29,7 +29,7 @@ from remote.helper_link import HelperLink
 from remote.helper_session import Answer
 from remote.host import HostError
 from remote.pull_journal import Journal, Marks, Range, ranges
-from remote.ssh_host import SshHost
+from remote.ssh.host import SshHost
 
 # Ranges on their way at once, so that the next one is under way while one is answered.
 _AT_ONCE = 3

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from remote.ssh_host import SshHost
+    from remote.ssh.host import SshHost
     from tests.remote.box import Box
 
 pytest.register_assert_rewrite("tests.contracts.host", "tests.live", "tests.polling")

@@ -21,8 +21,8 @@ from engine.config.hosts import HostEntry, Named, check_name, host_named, put_ho
 from engine.config.load import ConfigError, check
 
 if TYPE_CHECKING:
-    from remote.ssh_host import SshHost
-    from remote.ssh_trust import Person
+    from remote.ssh.host import SshHost
+    from remote.ssh.trust import Person
 
 _GIB = 1 << 30
 # A clock that is so far off makes durations and "last heard" times look odd: worth a word, not an error.
@@ -70,8 +70,8 @@ def open_host(name: str, desk: HostDesk) -> SshHost:
 
 
 def _ssh_host(named: Named, desk: HostDesk) -> SshHost:
-    from remote.ssh_host import SshHost
-    from remote.ssh_trust import Trust
+    from remote.ssh.host import SshHost
+    from remote.ssh.trust import Trust
 
     return SshHost(named.name, named.entry, Trust(desk.known_hosts), desk.person)
 

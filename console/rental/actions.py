@@ -39,11 +39,11 @@ from remote.cloud.ledger import Entry, Ledger, NameTaken
 from remote.cloud.renting import Wish, launch, plan_launch
 from remote.cloud.sweep import Finding, adopted_entry, lease_of, sweep
 from remote.host import HostError
-from remote.host_pins import INJECTED, Pins, alias_of, new_host_key
-from remote.ssh_alias import Alias, add_include, include_line, is_included, put_alias, remove_alias
-from remote.ssh_connect import connect
-from remote.ssh_keys import local_public_keys
-from remote.ssh_trust import Person, Trust
+from remote.ssh.alias import Alias, add_include, include_line, is_included, put_alias, remove_alias
+from remote.ssh.connect import connect
+from remote.ssh.keys import local_public_keys
+from remote.ssh.pins import INJECTED, Pins, alias_of, new_host_key
+from remote.ssh.trust import Person, Trust
 
 Unverified = Callable[[Entry], list[str]]
 """Required artifacts of a machine that are not verified here."""

@@ -18,7 +18,7 @@ from console.rental.actions import Unverified, act, open_desk
 from console.verbs.common import print_json
 from console.words import table
 from remote.cloud.cloud_paths import CloudPaths
-from remote.ssh_trust import Person, Presented
+from remote.ssh.trust import Person, Presented
 
 
 def run_verb(arguments: argparse.Namespace, unverified: Unverified) -> int:

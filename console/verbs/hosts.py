@@ -13,7 +13,7 @@ from console.rental.terminal import accept_host_key, ask_passphrase, is_somebody
 from console.verbs.common import print_json, workspace
 from console.words import table
 from engine.protocol.layout import Root, default_root
-from remote.ssh_trust import Person
+from remote.ssh.trust import Person
 
 _MIB = 1 << 20
 

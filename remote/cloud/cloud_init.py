@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from remote.cloud.instance_guard import Settings
-from remote.host_pins import HostKeyPair
+from remote.ssh.pins import HostKeyPair
 
 SETTINGS_FILE = "/etc/fractal-guard.json"
 KEY_FILE = "/run/fractal-guard/api-key"

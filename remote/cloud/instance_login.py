@@ -11,10 +11,10 @@ from remote.cloud.cloud_models import Instance
 from remote.cloud.cloud_paths import CloudPaths
 from remote.cloud.ledger import Entry
 from remote.host import HostError
-from remote.host_pins import alias_of
-from remote.ssh_config import Target, resolve
-from remote.ssh_connect import connect
-from remote.ssh_trust import Person, Trust
+from remote.ssh.config import Target, resolve
+from remote.ssh.connect import connect
+from remote.ssh.pins import alias_of
+from remote.ssh.trust import Person, Trust
 
 # What Lambda's images call their user.
 USER = "ubuntu"

@@ -16,7 +16,7 @@ from engine.protocol.layout import Root
 from engine.protocol.spec import Output
 from engine.protocol.status import Status
 from remote.mirrors import begin
-from remote.ssh_host import SshHost
+from remote.ssh.host import SshHost
 from tests.live import Specs
 from tests.polling import until
 from tests.remote.box import Box

@@ -14,7 +14,7 @@ from console.hosts.actions import HostDesk, act, open_host
 from console.hosts.arguments import add_hosts_arguments
 from console.verbs.model_tables import Table
 from engine.config.hosts import Named, load_file
-from remote.ssh_host import SshHost
+from remote.ssh.host import SshHost
 from tests.remote.box import Box
 
 

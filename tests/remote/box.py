@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.config.hosts import HostEntry
-from remote.ssh_config import Target
-from remote.ssh_connect import connect
-from remote.ssh_connection import Connection
-from remote.ssh_host import SshHost
-from remote.ssh_trust import Trust
+from remote.ssh.config import Target
+from remote.ssh.connect import connect
+from remote.ssh.connection import Connection
+from remote.ssh.host import SshHost
+from remote.ssh.trust import Trust
 from tests.remote.sshd import Sshd
 
 

@@ -16,8 +16,8 @@ from remote.backoff import pause_s
 from remote.helper_link import HelperLink
 from remote.helper_session import NoHelper, Session, Start
 from remote.host import UnknownRun, Unreachable
-from remote.ssh_errors import ConnectionLost, NoWay
-from remote.ssh_host import SshHost
+from remote.ssh.errors import ConnectionLost, NoWay
+from remote.ssh.host import SshHost
 from tests.live import Specs
 from tests.polling import until
 from tests.remote.box import Box

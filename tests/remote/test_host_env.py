@@ -11,7 +11,7 @@ import pytest
 
 from engine.protocol.layout import Root
 from remote.host_env import EnvError, ensure, recipe_for
-from remote.ssh_host import SshHost
+from remote.ssh.host import SshHost
 from remote.tree import Tree, TreeFile
 from tests.remote.box import Box
 

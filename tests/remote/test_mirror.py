@@ -14,7 +14,7 @@ import pytest
 from engine.protocol.layout import Root
 from engine.protocol.status import observe
 from remote.mirror import Gap, Mirror
-from remote.ssh_host import SshHost
+from remote.ssh.host import SshHost
 from tests.live import Specs, log_of, processes_under
 from tests.polling import until
 from tests.remote.box import Box

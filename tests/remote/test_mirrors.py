@@ -13,7 +13,7 @@ from engine.protocol.status import Status, observe
 from remote.helper_link import Follower
 from remote.host import HostError
 from remote.mirrors import Mirrors, begin
-from remote.ssh_host import SshHost
+from remote.ssh.host import SshHost
 from tests.live import Specs
 from tests.polling import until
 

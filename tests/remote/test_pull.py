@@ -16,7 +16,7 @@ from engine.protocol.spec import Output, RunSpec
 from remote import pull_journal
 from remote.pull import PullError, Wanted, pull_file, pull_run, unverified
 from remote.pull_journal import Journal, Marks, Range, ranges
-from remote.ssh_host import SshHost
+from remote.ssh.host import SshHost
 from tests.live import Specs
 from tests.polling import until
 from tests.remote.box import Box

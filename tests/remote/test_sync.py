@@ -12,7 +12,7 @@ import pytest
 from engine.protocol.layout import Root
 from engine.supervisor import trees
 from remote.host import HostError
-from remote.ssh_host import SshHost
+from remote.ssh.host import SshHost
 from remote.sync import ChangedMeanwhile, Sync, packs_well, pieces, plan, stream
 from remote.tree import Tree, TreeFile, TreeReader
 from tests.polling import until

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import paramiko
 
-from remote.ssh_config import Target
-from remote.ssh_connect import connect
-from remote.ssh_connection import Connection
-from remote.ssh_trust import Trust
+from remote.ssh.config import Target
+from remote.ssh.connect import connect
+from remote.ssh.connection import Connection
+from remote.ssh.trust import Trust
 from tests.remote.sshd import Sshd, make_key, needs_sshd
 
 _ROUNDS = 15

@@ -22,7 +22,7 @@ import pytest
 
 from engine.protocol.layout import Root
 from remote.pull import Wanted, pull_file
-from remote.ssh_host import SshHost
+from remote.ssh.host import SshHost
 from remote.tree import TreeReader
 from tests.bench.remote.arena import OpenSsh, Rivals, make_source, rsync
 from tests.remote.box import Box

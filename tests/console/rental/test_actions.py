@@ -27,9 +27,9 @@ from remote.cloud.fake_lambda import FakeLambda
 from remote.cloud.lambda_cloud import LambdaCloud
 from remote.cloud.ledger import Entry, Ledger
 from remote.cloud.pace import Pace
-from remote.host_pins import Pins, alias_of
-from remote.ssh_config import Target
-from remote.ssh_trust import Person, Presented
+from remote.ssh.config import Target
+from remote.ssh.pins import Pins, alias_of
+from remote.ssh.trust import Person, Presented
 from tests.remote.sshd import Sshd, make_key, needs_sshd, public
 
 
@@ -380,7 +380,7 @@ def test_setup_ssh_asks_before_it_touches_the_users_file(session: Session) -> No
 
 @pytest.mark.skipif(not shutil.which("ssh"), reason="no OpenSSH client here")
 def test_after_setup_ssh_the_alias_is_strict_about_the_pinned_key(session: Session) -> None:
-    from remote.ssh_config import resolve
+    from remote.ssh.config import resolve
 
     session.type("launch a100 --yes")
     session.clock.at += 100
@@ -490,7 +490,7 @@ def test_a_new_host_key_is_taken_by_its_fingerprint_and_nothing_else(
 ) -> None:
     from base64 import b64decode
 
-    from remote.known_hosts import fingerprint
+    from remote.ssh.known_hosts import fingerprint
 
     session.type("launch a100 --yes")
     session.clock.at += 100

@@ -15,7 +15,7 @@ from remote.cloud.cloud_init import arm_command, arm_orders, end_command, guard_
 from remote.cloud.fake_account import DEMO_KEY, FakeAccount
 from remote.cloud.fake_lambda import FakeLambda
 from remote.cloud.instance_guard import Machine, Settings, tick
-from remote.host_pins import new_host_key
+from remote.ssh.pins import new_host_key
 
 LAUNCHED = 1_000_000.0
 LEASE = LAUNCHED + 4 * 3600

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from remote.cloud.locked_file import rewrite
-from remote.host_pins import CONFIRMED, INJECTED, Pins, new_host_key
+from remote.ssh.pins import CONFIRMED, INJECTED, Pins, new_host_key
 
 CHECKOUT = Path(__file__).parents[3]
 
@@ -13,7 +13,7 @@ CHECKOUT = Path(__file__).parents[3]
 def test_two_consoles_that_pin_at_once_lose_no_pin(tmp_path: Path) -> None:
     file = tmp_path / "known_hosts"
     program = (
-        "import sys\nfrom pathlib import Path\nfrom remote.host_pins import Pins, new_host_key\n"
+        "import sys\nfrom pathlib import Path\nfrom remote.ssh.pins import Pins, new_host_key\n"
         "for n in range(25):\n"
         "    Pins(Path(sys.argv[1])).put(f'{sys.argv[2]}{n}', new_host_key().public, 'injected')\n"
     )

@@ -17,8 +17,8 @@ from paramiko.channel import Channel
 from paramiko.ssh_exception import ChannelException, SSHException
 from paramiko.transport import Transport
 
-from remote.ssh_config import Target
-from remote.ssh_errors import ConnectionLost, NoWay
+from remote.ssh.config import Target
+from remote.ssh.errors import ConnectionLost, NoWay
 
 # One step of the way: the address, the greeting, the key exchange, one key, a channel.
 STEP_S = 15.0

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from engine.protocol.layout import Root
-from remote.ssh_host import SshHost
+from remote.ssh.host import SshHost
 from tests.contracts.host import HostContract
 from tests.remote.box import Box
 from tests.remote.delay import Proxy

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from remote.ssh_config import Spec, parse_g, parse_spec, resolve, target_of
-from remote.ssh_errors import BadSshConfig
+from remote.ssh.config import Spec, parse_g, parse_spec, resolve, target_of
+from remote.ssh.errors import BadSshConfig
 
 needs_ssh = pytest.mark.skipif(not shutil.which("ssh"), reason="no OpenSSH client here")
 

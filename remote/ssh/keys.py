@@ -22,7 +22,7 @@ from paramiko.agent import AgentSSH
 from paramiko.pkey import PKey, UnknownKeyType
 from paramiko.ssh_exception import PasswordRequiredException, SSHException
 
-from remote.ssh_config import Target
+from remote.ssh.config import Target
 
 AskPassphrase = Callable[[Path], str | None]
 """The passphrase of a key file; None if the person gives up."""

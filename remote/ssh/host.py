@@ -20,10 +20,10 @@ from engine.protocol.status import Status
 from engine.supervisor.ops import Chunk
 from remote.helper_link import Follower, HelperLink, Shelled
 from remote.helper_session import Start
-from remote.ssh_config import Target, resolve
-from remote.ssh_connect import connect
-from remote.ssh_connection import Connection
-from remote.ssh_trust import Person, Trust
+from remote.ssh.config import Target, resolve
+from remote.ssh.connect import connect
+from remote.ssh.connection import Connection
+from remote.ssh.trust import Person, Trust
 from remote.sync import Sync
 from remote.tree import Tree
 

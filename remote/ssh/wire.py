@@ -1,4 +1,4 @@
-"""The socket under an SSH connection: direct, through jumps' channels (`remote.ssh_connect`), or behind a ProxyCommand.
+"""The socket under an SSH connection: direct, through jumps' channels (`remote.ssh.connect`), or behind a ProxyCommand.
 
 Our own socket, because Paramiko's has neither of these: TCP_NODELAY (a small request is 19 times faster on a near host),
 SO_KEEPALIVE, and TCP_USER_TIMEOUT, so that what was sent and never acknowledged ends the connection instead of hanging it.
@@ -10,8 +10,8 @@ import contextlib
 import socket
 import subprocess
 
-from remote.ssh_config import Target
-from remote.ssh_errors import NoWay
+from remote.ssh.config import Target
+from remote.ssh.errors import NoWay
 
 # Unacknowledged data for this long means that the way is gone; a mobile network's pause is shorter.
 _USER_TIMEOUT_MS = 20_000

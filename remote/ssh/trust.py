@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from remote.host_pins import CONFIRMED, put_line
-from remote.known_hosts import Verdict, judge, known_keys
-from remote.ssh_config import Target
-from remote.ssh_keys import AskPassphrase
+from remote.ssh.config import Target
+from remote.ssh.keys import AskPassphrase
+from remote.ssh.known_hosts import Verdict, judge, known_keys
+from remote.ssh.pins import CONFIRMED, put_line
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Trust:
     """Where agreed host keys are kept besides the user's own known_hosts, which is only read."""
 
     own_file: Path
-    """Ours; keys of launched machines stand here too, under `fractal-<uuid>` (see `remote.host_pins`)."""
+    """Ours; keys of launched machines stand here too, under `fractal-<uuid>` (see `remote.ssh.pins`)."""
 
     def verdict(self, target: Target, blob: bytes) -> Verdict:
         return judge(known_keys([self.own_file, *target.known_hosts], target.known_as), blob)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from remote.ssh_alias import Alias, add_include, is_included, put_alias, remove_alias
-from remote.ssh_config import resolve
+from remote.ssh.alias import Alias, add_include, is_included, put_alias, remove_alias
+from remote.ssh.config import resolve
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from remote.host_pins import new_host_key
-from remote.known_hosts import judge, known_keys
+from remote.ssh.known_hosts import judge, known_keys
+from remote.ssh.pins import new_host_key
 
 KEY, OTHER = new_host_key().public, new_host_key().public
 

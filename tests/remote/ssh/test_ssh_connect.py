@@ -16,11 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from remote.host_pins import INJECTED, Pins, alias_of, new_host_key
-from remote.ssh_config import Target, resolve
-from remote.ssh_connect import connect
-from remote.ssh_connection import Completed, Connection
-from remote.ssh_errors import (
+from remote.ssh.config import Target, resolve
+from remote.ssh.connect import connect
+from remote.ssh.connection import Completed, Connection
+from remote.ssh.errors import (
     BadSshConfig,
     ConnectionLost,
     HostKeyChanged,
@@ -28,7 +27,8 @@ from remote.ssh_errors import (
     LoginRefused,
     NoWay,
 )
-from remote.ssh_trust import Person, Presented, Trust
+from remote.ssh.pins import INJECTED, Pins, alias_of, new_host_key
+from remote.ssh.trust import Person, Presented, Trust
 from tests.remote.sshd import Sshd, free_port, make_key, needs_sshd
 
 pytestmark = needs_sshd

@@ -22,14 +22,14 @@ from paramiko.ssh_exception import (
 )
 from paramiko.transport import Transport
 
-from remote.host_pins import INJECTED
-from remote.known_hosts import KnownKey, Verdict, fingerprint, known_keys
-from remote.ssh_config import Target, resolve
-from remote.ssh_connection import STEP_S, Closeable, Connection
-from remote.ssh_errors import BadSshConfig, HostKeyChanged, HostKeyUnknown, LoginRefused, NoWay, TooOld
-from remote.ssh_keys import Agent, Candidate, Offered, candidates
-from remote.ssh_socket import ProxyProcess, open_tcp
-from remote.ssh_trust import Person, Presented, Trust
+from remote.ssh.config import Target, resolve
+from remote.ssh.connection import STEP_S, Closeable, Connection
+from remote.ssh.errors import BadSshConfig, HostKeyChanged, HostKeyUnknown, LoginRefused, NoWay, TooOld
+from remote.ssh.keys import Agent, Candidate, Offered, candidates
+from remote.ssh.known_hosts import KnownKey, Verdict, fingerprint, known_keys
+from remote.ssh.pins import INJECTED
+from remote.ssh.trust import Person, Presented, Trust
+from remote.ssh.wire import ProxyProcess, open_tcp
 
 # A server allows six tries a connection (MaxAuthTries); one is left in reserve.
 _KEYS_A_CONNECTION = 5
