@@ -24,6 +24,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "run": ("running", "run one step, or every step of a phase in order with its gates between"),
     "runs": ("looking", "list runs, newest first"),
     "status": ("looking", "the state of one run, with its because"),
+    "why": ("why", "what went wrong with a run, or keeps a phase's gates shut, and the way out"),
     "logs": ("following", "the log of a run (-f follows)"),
     "events": ("following", "the events of a run (-f follows)"),
     "stop": ("running", "stop a run or a plan: SIGINT, then SIGTERM, then SIGKILL"),

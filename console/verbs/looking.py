@@ -11,6 +11,9 @@ from console.errors import UserError
 from console.standing import GateStanding, PhaseStanding
 from console.store import RunRow
 from console.verbs.common import chosen, print_json, workspace
+from console.verbs.why import print_advice
+from console.whatnow.gather import advice_for
+from console.whatnow.rules import rules_of
 from console.words import STYLES, ago, coloured, command_name, duration, shown_state, sign, size, table, usd
 from console.workspace import Workspace
 from engine.config.phase import Phase
@@ -206,9 +209,12 @@ def status(arguments: argparse.Namespace) -> int:
     result = read_json(paths.result) or {}
     artifacts = (read_json(paths.artifacts) or {}).get("artifacts", [])
     if arguments.json:
-        print_json({"run": row.__dict__, "status": state.to_json(), "result": result, "artifacts": artifacts})
+        advice = advice_for(paths, rules_of(space.project.configs), state)
+        about = {"run": row.__dict__, "status": state.to_json(), "result": result, "artifacts": artifacts}
+        print_json(about | {"advice": advice and advice.to_json()})
         return 0
     print(f"{row.run_id}  {shown_state(state.state)}  {state.reason}")
+    print_advice(space, paths, state)
     if state.stopping:
         print(f"stopping: {state.stopping}")
     print(

@@ -72,6 +72,12 @@ def status(p: ArgumentParser) -> None:
     _json(p)
 
 
+def why(p: ArgumentParser) -> None:
+    p.add_argument("what", metavar="RUN|PHASE", help="a run (id, a unique part of it, `last`) or a phase")
+    _preset(p)
+    _json(p)
+
+
 def logs(p: ArgumentParser) -> None:
     _run_word(p)
     p.add_argument("-f", "--follow", action="store_true", help="until the run ends")
@@ -188,6 +194,7 @@ ARGUMENTS: dict[str, Callable[[ArgumentParser], None]] = {
     "run": run,
     "runs": runs,
     "status": status,
+    "why": why,
     "logs": logs,
     "events": events,
     "stop": stop,

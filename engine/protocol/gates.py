@@ -66,6 +66,8 @@ class Verdict:
     state: str
     because: str
     value: Any = None
+    threshold: float | None = None
+    """What the value was held against, where that is a number; the nearer end of a range."""
     run_id: str | None = None
     tree: str = ""
     config_hash: str = ""
@@ -99,6 +101,7 @@ class _Finding:
     because: str
     value: Any = None
     run: Evidence | None = None
+    threshold: float | None = None
 
 
 def judge_gate(checks: Sequence[Check], case: Case) -> list[Verdict]:
@@ -137,6 +140,7 @@ def judge(check: Check, case: Case) -> Verdict:
         state=state,
         because=because,
         value=_plain(finding.value),
+        threshold=finding.threshold,
         run_id=run.run_id if run else None,
         tree=run.tree if run else "",
         config_hash=run.config_hash if run else "",
@@ -267,7 +271,8 @@ def _against(check: Check, name: str, label: str, value: float | str, run: Evide
     """Hold a value against the check's number, word or other measurement."""
     if "than" not in check:
         met = _met(check["op"], value, check["value"])
-        return _Finding(PASSED if met else FAILED, f"{label} is {_said(value)}, needs {_needs(check)}", value, run)
+        because = f"{label} is {_said(value)}, needs {_needs(check)}"
+        return _Finding(PASSED if met else FAILED, because, value, run, _nearer(value, check["value"]))
     than = check["than"]
     base = _baseline(check, name, run, case)
     if isinstance(base, _Finding):
@@ -278,7 +283,14 @@ def _against(check: Check, name: str, label: str, value: float | str, run: Evide
     because = (
         f"{label} is {_said(value)}, needs {check['op']} {_said(threshold)} ({than['name']} is {_said(base)}{plus})"
     )
-    return _Finding(PASSED if met else FAILED, because, value, run)
+    return _Finding(PASSED if met else FAILED, because, value, run, threshold)
+
+
+def _nearer(value: Any, threshold: Any) -> float | None:
+    """The number that a value is held against; the nearer one of a range."""
+    if isinstance(threshold, (list, tuple)) and isinstance(value, (int, float)):
+        return min(threshold, key=lambda end: abs(value - end))
+    return None if isinstance(threshold, (bool, str)) else threshold
 
 
 def _baseline(check: Check, name: str, run: Evidence, case: Case) -> float | _Finding:
