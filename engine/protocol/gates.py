@@ -289,8 +289,8 @@ def _against(check: Check, name: str, label: str, value: float | str, run: Evide
 def _nearer(value: Any, threshold: Any) -> float | None:
     """The number that a value is held against; the nearer one of a range."""
     if isinstance(threshold, (list, tuple)) and isinstance(value, (int, float)):
-        return min(threshold, key=lambda end: abs(value - end))
-    return None if isinstance(threshold, (bool, str)) else threshold
+        return float(min(threshold, key=lambda end: abs(value - end)))
+    return None if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) else threshold
 
 
 def _baseline(check: Check, name: str, run: Evidence, case: Case) -> float | _Finding:
