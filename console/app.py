@@ -11,11 +11,13 @@ from textual.binding import BindingType
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
-from console.keys import SCREENS, bindings
+from console.keys import bindings, changing, keys_of
 from console.messages import Done, Installed, InstallLine, Looked, Refused, Started
+from console.modes import FIRST, MODES
 from console.paint import fresh_ticks
+from console.rental.burning import Burning
 from console.screens.dialogs import Installing, Launch
-from console.screens.phases import PhasesScreen
+from console.screens.frame import ConsoleScreen
 from console.specs import resolve_config
 from console.standing import PhaseStanding
 from console.words import duration, usd
@@ -32,35 +34,53 @@ class ConsoleApp(App[int]):
     TITLE = "fractal-console"
     CSS_PATH = "app.tcss"
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("everywhere"))
+    MODES = MODES
     ENABLE_COMMAND_PALETTE = True
 
-    def __init__(self, space: Workspace) -> None:
+    def __init__(self, space: Workspace, *, readonly: bool = False) -> None:
         super().__init__()
         self.space = space
-        self.desk = Desk(self, space)
+        self.readonly = readonly
+        self.desk = Desk(self, space, readonly)
         self.presets: dict[str, str] = space.store.recall("presets", {})
         self.looked: Looked | None = None
-        self.memory: dict[str, Any] = {"phase": space.store.recall("phase", "")}
-        self._phases = PhasesScreen()
+        self.memory: dict[str, Any] = {
+            name: space.store.recall(name, default) for name, default in (("phase", ""), ("panes", {}), ("place", {}))
+        }
         self._waiting_for_install: tuple[Phase, str | None, Launch] | None = None
 
     def on_mount(self) -> None:
         self.theme = self.space.store.recall("theme", "textual-dark")
         self.theme_changed_signal.subscribe(self, lambda theme: self.remember("theme", theme.name))
-        self.push_screen(self._phases)
+        self.back_to_place(self.recalled("place", {}))
         self.set_interval(_LOOK_S, self.look)
         self.look()
 
     def on_unmount(self) -> None:
         self.desk.close()
 
+    @property
+    def burning(self) -> Burning | None:
+        return self.looked.burning if self.looked is not None else None
+
+    # Keys and palette
+
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The palette: Textual's own, and every key of the screen one stands on."""
         yield from super().get_system_commands(screen)
         name = screen_name(screen)
-        for key in SCREENS.get(name, ()):
+        for key in (*keys_of(name, {}), *keys_of("everywhere", {})):
             action = key.action if "." in key.action else f"screen.{key.action}"
             yield SystemCommand(key.words, key.help or f"On {name}", lambda a=action: self.run_action_later(a))
+
+    async def run_action(self, action: Any, default_namespace: Any = None, namespaces: Any = None) -> bool:
+        """Every key and every command of the palette comes through here; under `--readonly` those that change are refused."""
+        name = action if isinstance(action, str) else action[1]
+        key = changing(screen_name(self.screen), name) if self.readonly else None
+        if key is not None:
+            self.say(f"read-only: {key.words} would change something", "warning")
+            return True
+        return await super().run_action(action, default_namespace, namespaces)
 
     def run_action_later(self, action: str) -> None:
         self.call_later(self.run_action, action)
@@ -73,9 +93,10 @@ class ConsoleApp(App[int]):
     def on_looked(self, message: Looked) -> None:
         before, self.looked = self.looked, message
         for screen in self.screen_stack:
-            show = getattr(screen, "show", None)
-            if show is not None and screen.is_mounted and screen.display:  # one on its way out has no widgets any more
-                show(message)
+            # One on its way out has no widgets any more; one of another mode is told when it is shown again.
+            if isinstance(screen, ConsoleScreen) and screen.is_mounted and screen.display:
+                screen.show(message)
+                screen.freshen()
         if before is not None:
             self._announce(before, message)
 
@@ -99,20 +120,26 @@ class ConsoleApp(App[int]):
             def keep(space: Workspace) -> None:
                 space.store.remember(name, value)
 
-            self.desk.do(keep)
+            self.desk.find_out(keep)
 
     def recalled(self, name: str, default: Any) -> Any:
         return self.memory.get(name, default)
 
     # Moving
 
-    def action_show(self, name: str) -> None:
-        from console.screens.runs import RunsScreen
+    def back_to_place(self, place: dict[str, Any]) -> None:
+        """The screen that was left last time, with its run where that is still there."""
+        name, run_id = place.get("screen", FIRST), place.get("run")
+        self.switch_mode(name if name in MODES else FIRST)
+        if run_id and self.space.root.run(run_id).spec.exists():
+            self.call_later(self.open_run, run_id)
 
-        while len(self.screen_stack) > 2:
+    def action_show(self, name: str) -> None:
+        """One key away: the screen of this name, whatever stood over it."""
+        self.switch_mode(name)
+        while len(self.screen_stack) > 1:
             self.pop_screen()
-        if name == "runs":
-            self.push_screen(RunsScreen())
+        self.remember("place", {"screen": name})
 
     def action_help(self) -> None:
         from console.screens.help import HelpScreen
@@ -122,10 +149,16 @@ class ConsoleApp(App[int]):
     def open_run(self, run_id: str) -> None:
         from console.screens.run import RunScreen
 
-        screen = RunScreen(self.space.root.run(run_id))
-        self.push_screen(screen)
-        if self.looked is not None:
-            self.call_later(screen.show, self.looked)
+        self.push_screen(RunScreen(self.space.root.run(run_id)), lambda _: self.remember_place())
+        self.remember_place(run_id)
+
+    def remember_place(self, run_id: str | None = None) -> None:
+        self.remember("place", {"screen": self.current_mode, **({"run": run_id} if run_id else {})})
+
+    def crumbs_below(self, screen: Screen[Any]) -> list[str]:
+        """The crumbs of what lies under a screen that opens over others: its first word is enough."""
+        first = self.screen_stack[0]
+        return first.crumbs[:1] if isinstance(first, ConsoleScreen) and first is not screen else []
 
     def say(self, words: str, severity: SeverityLevel = "information") -> None:
         self.notify(words, severity=severity, markup=False)
@@ -238,9 +271,9 @@ def _start(space: Workspace, phase: Phase, step: str | None, launch: Launch) -> 
     return Started(first.run_id, f"the plan runs on this host by itself: {plan.plan_id}")
 
 
-def run_app() -> int:
+def run_app(*, readonly: bool = False) -> int:
     """Open the console on this terminal."""
     os.environ.setdefault("TEXTUAL_FPS", "30")
-    app = ConsoleApp(open_workspace())
+    app = ConsoleApp(open_workspace(), readonly=readonly)
     result = app.run()
     return result if isinstance(result, int) else app.return_code or 0

@@ -55,6 +55,7 @@ def parser(typed: Sequence[str] | None = None) -> argparse.ArgumentParser:
         epilog="Without a verb: the console itself (or, where there is no terminal, the phases and what to type next).",
     )
     top.add_argument("--version", action="store_true", help="print the version and the protocol's")
+    top.add_argument("--readonly", action="store_true", help="only look: whatever would change something is refused")
     verbs = top.add_subparsers(dest="verb", metavar="VERB", title="verbs")
     for verb, (_, about) in VERBS.items():
         sub = verbs.add_parser(verb, help=about, description=about[0].upper() + about[1:] + ".")
@@ -105,18 +106,22 @@ def _version() -> str:
 
 def _dispatch(arguments: argparse.Namespace) -> int:
     if arguments.verb is None:
-        return _open_console()
+        return _open_console(arguments)
+    if arguments.readonly:
+        from console.readonly import refuse_changes
+
+        refuse_changes(arguments.verb, arguments)
     module = importlib.import_module(f"console.verbs.{VERBS[arguments.verb][0]}")
     code: int = getattr(module, arguments.verb)(arguments)
     return code
 
 
-def _open_console() -> int:
+def _open_console(arguments: argparse.Namespace) -> int:
     """The screen on a terminal; elsewhere the phases and what to type next."""
     if sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb"):
         from console.app import run_app
 
-        return run_app()
+        return run_app(readonly=arguments.readonly)
     from console.verbs.looking import without_terminal
 
     return without_terminal()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +21,17 @@ class Key:
     help: str = ""
     """A sentence for the help page, where the words are not enough."""
     footer: bool = True
+    changes: bool = False
+    """Starts, stops, ticks, spends or deletes something: refused under `--readonly`."""
+
+    @property
+    def slug(self) -> str:
+        """The action as one word, for ids: `launch_step`, `show-runs`."""
+        return re.sub(r"[^a-z0-9_]+", "-", self.action.removeprefix("app.").lower()).strip("-")
+
+    @property
+    def bare_action(self) -> str:
+        return self.action.removeprefix("app.").partition("(")[0]
 
 
 EVERYWHERE = (
@@ -31,18 +44,24 @@ EVERYWHERE = (
 
 PHASES = (
     Key("enter", "choose", "Open", "On a step: its run, or the launch dialog where it has none."),
-    Key("r", "launch_step", "Run step", "Asks for preset and overrides first."),
-    Key("R", "launch_phase", "Run phase", "Every step in order with its gates between, as a plan on the host."),
+    Key("r", "launch_step", "Run step", "Asks for preset and overrides first.", changes=True),
+    Key(
+        "R",
+        "launch_phase",
+        "Run phase",
+        "Every step in order with its gates between, as a plan on the host.",
+        changes=True,
+    ),
     Key("p", "next_preset", "Preset", "Show the phase at its next preset."),
-    Key("space", "tick", "Tick", "Tick a manual check, or take the tick back."),
-    Key("o", "override", "Override", "Accept a failed check; asks for the reason."),
+    Key("space", "tick", "Tick", "Tick a manual check, or take the tick back.", changes=True),
+    Key("o", "override", "Override", "Accept a failed check; asks for the reason.", changes=True),
     Key("slash", "filter", "Filter"),
     Key("tab", "app.focus_next", "Next pane", footer=False),
 )
 
 RUN = (
-    Key("s", "stop", "Stop", "The ladder: SIGINT, after the grace SIGTERM, then SIGKILL. Asks first."),
-    Key("k", "checkpoint", "Checkpoint", "Asks the run for a checkpoint (SIGUSR2)."),
+    Key("s", "stop", "Stop", "The ladder: SIGINT, after the grace SIGTERM, then SIGKILL. Asks first.", changes=True),
+    Key("k", "checkpoint", "Checkpoint", "Asks the run for a checkpoint (SIGUSR2).", changes=True),
     Key("z", "zoom", "Charts/log", "Charts and log, only charts, only log."),
     Key("c", "focus_charts", "To charts", footer=False),
     Key("b", "focus_log", "To log", footer=False),
@@ -58,11 +77,33 @@ RUNS = (
 SCREENS = {"phases": PHASES, "run": RUN, "runs": RUNS, "everywhere": EVERYWHERE}
 
 
+def key_id(screen: str, key: Key) -> str:
+    """What a user's keymap calls it: `phases.launch_step`."""
+    return f"{screen}.{key.slug}"
+
+
+def ids() -> dict[str, Key]:
+    """Every key of the table by its id."""
+    return {key_id(screen, key): key for screen, keys in SCREENS.items() for key in keys}
+
+
 def bindings(screen: str) -> list[Binding]:
     """The bindings of one screen."""
     from textual.binding import Binding
 
-    return [Binding(k.key, k.action, k.words, show=k.footer, id=f"{screen}.{k.key}") for k in SCREENS[screen]]
+    return [Binding(k.key, k.action, k.words, show=k.footer, id=key_id(screen, k)) for k in SCREENS[screen]]
+
+
+def keys_of(screen: str, keymap: Mapping[str, str]) -> list[Key]:
+    """The keys of a screen as this user has them."""
+    return [replace(k, key=keymap.get(key_id(screen, k), k.key)) for k in SCREENS.get(screen, ())]
+
+
+def changing(screen: str, action: str) -> Key | None:
+    """The key whose action changes something, if this is one."""
+    bare = action.rpartition(".")[2].partition("(")[0]
+    every = (*SCREENS.get(screen, ()), *EVERYWHERE)
+    return next((k for k in every if k.changes and k.bare_action == bare), None)
 
 
 _SPOKEN = {"question_mark": "?", "colon": ":", "slash": "/", "escape": "esc"}

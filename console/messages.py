@@ -7,6 +7,7 @@ from typing import Any
 
 from textual.message import Message
 
+from console.rental.burning import Burning
 from console.standing import PhaseStanding
 from console.store import RunRow
 
@@ -19,6 +20,7 @@ class Looked(Message):
     runs: list[RunRow] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     queue: list[dict[str, Any]] = field(default_factory=list)
+    burning: Burning = field(default_factory=Burning)
 
     def can_replace(self, message: Message) -> bool:
         return isinstance(message, Looked)

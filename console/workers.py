@@ -5,6 +5,7 @@ One thread, so the workspace needs no locks: looking and acting never overlap.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from console.errors import foreseen
 from console.messages import Looked, Refused
 from console.project import find_project
+from console.rental.burning import burning
 from console.workspace import Workspace
+from remote.cloud.cloud_paths import CloudPaths
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -22,13 +25,21 @@ if TYPE_CHECKING:
 class Desk:
     """Takes work, answers with messages to the app."""
 
-    def __init__(self, app: App[Any], space: Workspace) -> None:
+    def __init__(self, app: App[Any], space: Workspace, readonly: bool = False) -> None:
         self.app, self.space = app, space
+        self.readonly = readonly
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="desk")
         self._look: Future[None] | None = None
 
     def do(self, work: Callable[[Workspace], Message | None]) -> None:
-        """Queue an action; its message, or the reason why it was refused, comes to the app."""
+        """Queue an action that changes something; its message, or the reason why it was refused, comes to the app."""
+        if self.readonly:
+            self.app.post_message(Refused("this console was opened read-only: nothing was changed"))
+        else:
+            self._pool.submit(self._done, work)
+
+    def find_out(self, work: Callable[[Workspace], Message | None]) -> None:
+        """Queue a question that changes nothing but the console's own memory."""
         self._pool.submit(self._done, work)
 
     def _done(self, work: Callable[[Workspace], Message | None]) -> None:
@@ -46,8 +57,11 @@ class Desk:
             self._look = self._pool.submit(self._done, lambda space: look(space, dict(presets)))
 
     def close(self) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self.space.close()
+        """In the desk's own thread: a connection is closed where it was used."""
+        if self._look is not None:
+            self._look.cancel()
+        self._pool.submit(self.space.close)
+        self._pool.shutdown(wait=True)
 
 
 def look(space: Workspace, presets: dict[str, str]) -> Looked:
@@ -60,7 +74,10 @@ def look(space: Workspace, presets: dict[str, str]) -> Looked:
         resolved = space.choose(phase, presets.get(name))
         standings[name] = space.standing(phase, resolved, tree)
     runs = space.store.runs(space.project.name, limit=500)
-    return Looked(standings, runs, list(space.project.phases.problems), space.local.queue())
+    cloud = CloudPaths(space.root.path / "cloud")
+    return Looked(
+        standings, runs, list(space.project.phases.problems), space.local.queue(), burning(cloud, time.time())
+    )
 
 
 def open_workspace() -> Workspace:

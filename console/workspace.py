@@ -60,7 +60,7 @@ class Workspace:
         self.project = project
         self.root = Root(default_root()) if root is None else root
         self.store = Store(self.root.path / "console.db")
-        self.registry = Registry(self.root.path / "registry.db")
+        self._registry: Registry | None = None
         self.local = LocalHost(self.root)
         self._trees = TreeReader()
         self._phase_marks = self._marks()
@@ -73,9 +73,17 @@ class Workspace:
         for mirror in self._mirrors.values():
             mirror.close()
         self.store.close()
-        self.registry.close()
+        if self._registry is not None:
+            self._registry.close()
 
     # Looking
+
+    @property
+    def registry(self) -> Registry:
+        """Opened by the thread that first needs it, for the connection is that thread's."""
+        if self._registry is None:
+            self._registry = Registry(self.root.path / "registry.db")
+        return self._registry
 
     def phase(self, name: str) -> Phase:
         return self.project.phases.named(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from rich.text import Text
@@ -11,8 +12,10 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Label, Static
 
-from console.keys import EVERYWHERE, SCREENS, Key, spoken
+from console.keys import Key, keys_of, spoken
 from console.words import SIGNS, STYLES
+
+NO_KEYMAP: Mapping[str, str] = {}
 
 _WIDGETS = {
     "run": (("Charts", "console.widgets.chart"), ("Grid", "console.widgets.grid"), ("Log", "console.widgets.log"))
@@ -36,32 +39,32 @@ _STATES = (
 class HelpScreen(ModalScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark", "close", "Close")]
 
-    def __init__(self, screen: str) -> None:
+    def __init__(self, screen: str, keymap: Mapping[str, str] | None = None) -> None:
         super().__init__()
-        self.of = screen
+        self.of, self.keymap = screen, keymap or {}
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Label(f"Keys of {self.of}", classes="title")
             with VerticalScroll(id="help-body"):
-                yield Static(help_text(self.of))
+                yield Static(help_text(self.of, self.keymap))
             yield Label("↑ ↓ scroll · esc closes", classes="hint")
 
     def action_close(self) -> None:
         self.dismiss(None)
 
 
-def help_text(screen: str) -> Text:
-    """The table of keys as a page."""
+def help_text(screen: str, keymap: Mapping[str, str] = NO_KEYMAP) -> Text:
+    """The table of keys as a page, with the keys that this user has."""
     text = Text()
-    for key in SCREENS.get(screen, ()):
+    for key in keys_of(screen, keymap):
         _line(text, spoken(key.key), key.words, key.help)
     for name, module in _WIDGETS.get(screen, ()):
         text.append(f"\n{name}\n", "bold")
         for binding in _widget_keys(module):
             _line(text, spoken(binding.key), binding.words, binding.help)
     text.append("\nEverywhere\n", "bold")
-    for key in EVERYWHERE:
+    for key in keys_of("everywhere", keymap):
         _line(text, spoken(key.key), key.words, key.help)
     text.append("\nSigns\n", "bold")
     for state in _STATES:

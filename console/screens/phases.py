@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import Screen
 from textual.widgets import Footer, Input, OptionList, Static
 
 from console.keys import bindings
 from console.messages import Looked
 from console.paint import gate_rows, goal_text, phase_line, step_lines
 from console.screens.dialogs import Ask, Launch, LaunchDialog
+from console.screens.frame import ConsoleScreen
 from console.specs import all_presets
 from console.standing import PhaseStanding
+from console.widgets.masthead import Masthead
 from console.widgets.rows import Rows
 from console.words import duration, usd
 from engine.protocol.checks import is_manual
 
-if TYPE_CHECKING:
-    from console.app import ConsoleApp
 
-
-class PhasesScreen(Screen[None]):
+class PhasesScreen(ConsoleScreen):
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("phases"))
     HORIZONTAL_BREAKPOINTS = [(0, "-small"), (100, "-normal")]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]
-
-    app: ConsoleApp
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,6 +34,7 @@ class PhasesScreen(Screen[None]):
         self.wanted = ""
 
     def compose(self) -> ComposeResult:
+        yield Masthead()
         with Horizontal():
             with Vertical(id="left"):
                 yield Rows(id="phase-list", title="Phases")
@@ -55,6 +52,10 @@ class PhasesScreen(Screen[None]):
         names = list(self.app.space.project.phases.phases)
         self.rows("phase-list").show([(n, Text(n)) for n in names])
         self.rows("phase-list").choose(self.app.recalled("phase", ""))
+
+    @property
+    def crumbs(self) -> list[str]:
+        return ["Phases", *([self.standing.phase.phase] if self.standing is not None else [])]
 
     def rows(self, name: str) -> Rows:
         return self.query_one(f"#{name}", Rows)
@@ -97,6 +98,7 @@ class PhasesScreen(Screen[None]):
             self.show_phase()
             if self.standing is not None:
                 self.app.remember("phase", self.standing.phase.phase)
+                self.freshen()
 
     # What keys do
 

@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from console.keys import bindings
 from console.messages import Looked
 from console.paint import event_lines, gate_rows, run_head
 from console.screens.dialogs import Confirm
+from console.screens.frame import ConsoleScreen
 from console.view import RunView, chart_groups, gate_lines_for, gated_first
 from console.widgets.chart import Chart, Threshold
 from console.widgets.grid import ChartGrid
 from console.widgets.log import LogView
+from console.widgets.masthead import Masthead
 from console.widgets.rows import Rows
 from engine.protocol.checks import Check
 from engine.protocol.layout import RunPaths
-
-if TYPE_CHECKING:
-    from console.app import ConsoleApp
 
 _PUMP_S = 0.25  # a metric is on screen within half a second of its line; a slow link carries four small frames a second
 _MOST_CHARTS = 12
 
 
-class RunScreen(Screen[None]):
+class RunScreen(ConsoleScreen):
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("run"))
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-roomy")]
-
-    app: ConsoleApp
 
     def __init__(self, paths: RunPaths, follow_plan: bool = True) -> None:
         super().__init__()
@@ -43,6 +39,7 @@ class RunScreen(Screen[None]):
         self.checks: list[Check] = []
 
     def compose(self) -> ComposeResult:
+        yield Masthead()
         yield Static("", id="run-head")
         with Horizontal(id="run-body"):
             with Vertical(id="run-left"):
@@ -67,6 +64,11 @@ class RunScreen(Screen[None]):
     @property
     def run_id(self) -> str:
         return self.view.paths.run_id
+
+    @property
+    def crumbs(self) -> list[str]:
+        spec = self.view.spec
+        return [*self.app.crumbs_below(self), *((spec.phase, spec.step) if spec else ()), self.run_id[-5:]]
 
     # What is shown
 

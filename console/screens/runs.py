@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.screen import Screen
 from textual.widgets import Footer, Input, OptionList
 
 from console.keys import bindings
 from console.messages import Looked
 from console.paint import run_line
+from console.screens.frame import ConsoleScreen
+from console.widgets.masthead import Masthead
 from console.widgets.rows import Rows
 
-if TYPE_CHECKING:
-    from console.app import ConsoleApp
 
-
-class RunsScreen(Screen[None]):
+class RunsScreen(ConsoleScreen):
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("runs"))
-
-    app: ConsoleApp
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,6 +26,7 @@ class RunsScreen(Screen[None]):
         self.looked: Looked | None = None
 
     def compose(self) -> ComposeResult:
+        yield Masthead()
         yield Rows(id="run-list", title="Runs")
         yield Input(placeholder="filter: words that must all be there", id="filter")
         yield Footer()

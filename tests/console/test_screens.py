@@ -4,66 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from console.app import ConsoleApp
 from console.keys import EVERYWHERE, SCREENS
-from console.project import Project
 from console.screens.help import HelpScreen, help_text
 from console.screens.phases import PhasesScreen
 from console.screens.run import RunScreen
 from console.screens.runs import RunsScreen
 from console.widgets.grid import ChartGrid
-from console.workspace import Workspace
 from engine.protocol.layout import Root
+from tests.console.driver import Driver, driven
 from tests.console.tiny import make_project
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return make_project(tmp_path / "tiny")
-
-
-class Driver:
-    """A pilot that waits for what a person would wait for."""
-
-    def __init__(self, app: ConsoleApp, pilot: Any) -> None:
-        self.app, self.pilot = app, pilot
-
-    async def keys(self, *keys: str) -> None:
-        for key in keys:
-            await self.pilot.press(key)
-
-    async def until(self, true: Callable[[], bool], what: str, seconds: float = 30) -> None:
-        limit = time.monotonic() + seconds
-        while not true():
-            if time.monotonic() > limit:
-                raise AssertionError(f"never saw {what}; the screen says:\n{self.text()}")
-            await self.pilot.pause(0.05)
-
-    def text(self) -> str:
-        """What is on screen, as plain text."""
-        console_lines = self.app.screen._compositor.render_strips()
-        return "\n".join("".join(segment.text for segment in strip) for strip in console_lines)
-
-    async def sees(self, words: str, seconds: float = 30) -> None:
-        await self.until(lambda: words in self.text(), repr(words), seconds)
-
-
-@asynccontextmanager
-async def driven(folder: Path, root: Root, size: tuple[int, int] = (140, 44)) -> AsyncIterator[Driver]:
-    app = ConsoleApp(Workspace(Project(folder), root))
-    async with app.run_test(size=size, notifications=True) as pilot:
-        driver = Driver(app, pilot)
-        await driver.until(lambda: app.looked is not None, "the first look at the world")
-        await pilot.pause()
-        yield driver
 
 
 def phases_screen(driver: Driver) -> PhasesScreen:

@@ -1,0 +1,65 @@
+"""What every screen of the console has: the line on top, a name, its place among the others, the pane one was in.
+
+A screen says where one is (`crumbs`) and takes over the newest look at the world (`show`); the frame does the rest.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual import events
+from textual.screen import Screen
+
+from console.messages import Looked
+from console.widgets.masthead import Masthead
+
+if TYPE_CHECKING:
+    from console.app import ConsoleApp
+
+
+class ConsoleScreen(Screen[None]):
+    """Compose begins with `yield Masthead()` and ends with `yield Footer()`."""
+
+    app: ConsoleApp
+    _is_settled = False
+
+    @property
+    def crumbs(self) -> list[str]:
+        """Where one is, from the screen's name inwards."""
+        return [type(self).__name__.removesuffix("Screen")]
+
+    def show(self, looked: Looked) -> None:
+        """Take over the newest look at the world."""
+
+    def on_mount(self) -> None:
+        self.call_after_refresh(self.back_to_pane, self.app.recalled("panes", {}).get(self.name_in_keys))
+
+    def on_screen_resume(self) -> None:
+        if self.app.looked is not None and self.is_mounted:
+            self.show(self.app.looked)
+        self.freshen()
+
+    def freshen(self) -> None:
+        """Bring the line on top up to date."""
+        for masthead in self.query(Masthead):
+            masthead.show(self.crumbs, self.app.burning, self.app.readonly)
+
+    # The pane one was in
+
+    @property
+    def name_in_keys(self) -> str:
+        return type(self).__name__.removesuffix("Screen").lower()
+
+    def back_to_pane(self, pane: str | None) -> None:
+        for widget in self.query(f"#{pane}") if pane else ():
+            widget.focus()
+        self.call_after_refresh(self._remember_panes)
+
+    def _remember_panes(self) -> None:
+        """Only from now on: the focus that a screen begins with is nobody's choice."""
+        self._is_settled = True
+
+    def on_descendant_focus(self, message: events.DescendantFocus) -> None:
+        pane = message.widget.id
+        if self._is_settled and pane and message.widget.has_class("pane"):
+            self.app.remember("panes", {**self.app.recalled("panes", {}), self.name_in_keys: pane})
