@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from console.charts.series import Series
+from console.meters.history import MeterHistory
 from engine.protocol.events import Event, metrics_of, read_events
 from engine.protocol.evidence import Evidence, begin
 from engine.protocol.layout import RunPaths
@@ -63,9 +64,10 @@ class RunView:
     series: dict[str, Series] = field(default_factory=dict)
     evidence: Evidence | None = None
     progress: Progress = field(default_factory=Progress)
+    meters: MeterHistory = field(default_factory=MeterHistory)
     notes: list[Event] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
-    """Everything but metrics and progress, in order: what the events pane lists."""
+    """Everything but metrics, meters and progress, in order: what the events pane lists."""
     corrupt: int = 0
     _offsets: dict[str, int] = field(default_factory=dict)
 
@@ -108,6 +110,8 @@ class RunView:
                 self._collect(points, event)
             elif kind == "progress":
                 self.progress.feed(event)
+            elif kind == "meters":
+                self.meters.feed(event)
             else:
                 self.events.append(event)
                 if kind == "note":

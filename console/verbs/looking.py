@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from console.errors import UserError
+from console.meters.lines import meter_words
 from console.standing import GateStanding, PhaseStanding
 from console.store import RunRow
 from console.verbs.common import chosen, print_json, workspace
@@ -18,8 +19,10 @@ from console.words import STYLES, ago, coloured, command_name, duration, shown_s
 from console.workspace import Workspace
 from engine.config.phase import Phase
 from engine.protocol.durable import read_json
+from engine.protocol.events import parse
 from engine.protocol.gates import open_gate
-from engine.protocol.layout import PlanPaths
+from engine.protocol.layout import PlanPaths, RunPaths
+from engine.supervisor.cause import log_tail
 
 
 def phases(arguments: argparse.Namespace) -> int:
@@ -211,7 +214,7 @@ def status(arguments: argparse.Namespace) -> int:
     if arguments.json:
         advice = advice_for(paths, rules_of(space.project.configs), state)
         about = {"run": row.__dict__, "status": state.to_json(), "result": result, "artifacts": artifacts}
-        print_json(about | {"advice": advice and advice.to_json()})
+        print_json(about | {"advice": advice and advice.to_json(), "meters": _newest_meters(paths)})
         return 0
     print(f"{row.run_id}  {shown_state(state.state)}  {state.reason}")
     print_advice(space, paths, state)
@@ -225,6 +228,7 @@ def status(arguments: argparse.Namespace) -> int:
                 ["code", f"tree {row.tree}, code {row.code}, config {row.config_hash}"],
                 ["took", duration(row.seconds)],
                 ["cpu", duration(result.get("cpu_s"))],
+                *map(list, meter_words(_newest_meters(paths) or {})),
                 ["folder", str(paths.folder)],
             ]
         )
@@ -234,6 +238,12 @@ def status(arguments: argparse.Namespace) -> int:
         rows = f"  {about['rows']} rows" if "rows" in about else ""
         print(f"  {about['path']}  {shown}{rows}")
     return 0
+
+
+def _newest_meters(paths: RunPaths) -> dict[str, Any] | None:
+    """The last sample that its supervisor has told."""
+    tail = parse(log_tail(paths.supervisor_events, 1 << 16)).events
+    return next((event for event in reversed(tail) if event.get("kind") == "meters"), None)
 
 
 def queue(arguments: argparse.Namespace) -> int:

@@ -87,7 +87,7 @@ def logs(p: ArgumentParser) -> None:
 def events(p: ArgumentParser) -> None:
     _run_word(p)
     p.add_argument("-f", "--follow", action="store_true", help="until the run ends")
-    p.add_argument("--kind", help="only metric, fact, artifact, progress, note, checkpoint or model")
+    p.add_argument("--kind", help="only metric, fact, artifact, progress, note, checkpoint, model or meters")
 
 
 def stop(p: ArgumentParser) -> None:

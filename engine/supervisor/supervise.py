@@ -30,6 +30,7 @@ from engine.supervisor.cause import MemoryKills, memory_kills
 from engine.supervisor.finish import finish, missing_inputs
 from engine.supervisor.ladder import RUNGS, Request, ask_checkpoint, requests, rung_due, send_to_group
 from engine.supervisor.logmetrics import LogReader, catch_up
+from engine.supervisor.meters import Meters
 from engine.supervisor.slots import Queue, Slot
 
 _TICK_S = 0.1  # how soon a stop is heard; the end of the command is noticed at once, through the pipe
@@ -55,6 +56,7 @@ class Run:
     shut_down: bool = False
     """SIGTERM came: the system wants the supervisor to end."""
     reader: LogReader | None = None
+    meters: Meters | None = None
     next_beat: float = 0.0
     next_disk: float = 0.0
     kills_before: MemoryKills = field(default_factory=memory_kills)
@@ -197,12 +199,15 @@ def _execute(run: Run, slots: list[Slot]) -> None:
     if command is not None:
         record(run, "started", command=command, slots=names)
         write_status(run, state=RUNNING, reason="")
+        run.meters = Meters(command["pid"], tuple(name[3:] for name in names if name.startswith("gpu")))
         _watch(run, pipe, command["pid"])
     os.close(pipe)
     if command is not None and not run.paths.exit.exists():
         os.waitpid(run.shim_pid, 0)
         _wait_without_shim(run, command["pid"])
     run.reader.read(last=True)
+    if run.meters is not None:
+        run.meters.close()
     _end(run)
     try:  # the shim leaves once it sees the result, so that one of the two is always there to write it
         os.waitpid(run.shim_pid, 0)
@@ -291,12 +296,20 @@ def _attend(run: Run, group: int) -> None:
         beat(run)
         if run.reader is not None:
             run.reader.read()
+        _measure(run, now)
     if now >= run.next_disk:
         run.next_disk = now + _DISK_S
         _look_at_disk(run)
     _hear(run, group)
     _mind_time(run)
     _climb(run, group)
+
+
+def _measure(run: Run, now: float) -> None:
+    """One event now and then of what the machine and the run use."""
+    sample = run.meters.sample(now) if run.meters is not None else None
+    if sample:
+        record(run, "meters", **sample)
 
 
 def _hear(run: Run, group: int | None = None) -> None:
