@@ -121,3 +121,7 @@ class Meters:
             self._smi.kill()
             assert self._smi.stdout is not None
             self._smi.stdout.close()
+            try:
+                self._smi.wait(0.5)
+            except subprocess.TimeoutExpired:
+                pass  # it hangs in its driver; whoever inherits it reaps it
