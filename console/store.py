@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from console import finals, notes
+from console.listing import Listing
 from engine.protocol.evidence import Evidence, EvidenceReader, Summary
 from engine.protocol.gates import Word
 from engine.protocol.layout import Root
@@ -29,6 +31,7 @@ CREATE TABLE IF NOT EXISTS runs (
     state TEXT, reason TEXT, started REAL, ended REAL, final INTEGER
 );
 CREATE INDEX IF NOT EXISTS runs_by_phase ON runs (project, phase, created);
+CREATE INDEX IF NOT EXISTS runs_by_project ON runs (project, created);
 CREATE INDEX IF NOT EXISTS runs_open ON runs (final);
 CREATE TABLE IF NOT EXISTS evidence (run_id TEXT PRIMARY KEY, body TEXT);
 CREATE TABLE IF NOT EXISTS words (
@@ -79,52 +82,99 @@ class RunRow:
         return (self.ended if self.ended is not None else time.time()) - self.started
 
 
-_COLUMNS = ", ".join(RunRow.__dataclass_fields__)
+COLUMNS = tuple(RunRow.__dataclass_fields__)
+_COLUMNS = ", ".join(COLUMNS)
+_UPDATES = ", ".join(f"{name} = excluded.{name}" for name in RunRow.__dataclass_fields__ if name != "run_id")
+_LIVE_FINALS_S = 10.0  # how often the index hears the newest values of a run that goes on
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A run folder as it was found."""
+
+    row: RunRow
+    config: dict[str, Any]
 
 
 class Store:
     """One console's connection."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
         patiently(lambda: self._db.execute("PRAGMA journal_mode=WAL"))
         self._db.execute("PRAGMA synchronous=NORMAL")
-        patiently(lambda: self._db.executescript(_SCHEMA))
+        patiently(lambda: self._db.executescript(_SCHEMA + finals.SCHEMA + notes.SCHEMA))
+        self.notes = notes.Notes(self._db)
         self._readers: dict[str, EvidenceReader] = {}
+        self._listing = Listing()
+        self._over: set[str] | None = None
+        """Runs that need no more looks; None until the index was asked."""
+        self._told: dict[str, float] = {}
+        """When the index was last told the values of a run that goes on."""
 
     def close(self) -> None:
         self._db.close()
 
     # What is known of runs
 
-    def refresh(self, root: Root, host: str = "local") -> list[str]:
+    def refresh(self, root: Root) -> list[str]:
         """Take in runs that are new or not final; returns the ids whose row changed."""
-        known = dict(self._db.execute("SELECT run_id, final FROM runs WHERE host = ?", (host,)).fetchall())
-        looked = [self._look(root, run_id) for run_id in root.run_ids() if not known.get(run_id)]
-        changed = [row for row in looked if row is not None and self._differs(row)]
+        if self._over is None:
+            self._over = {r for (r,) in self._db.execute("SELECT run_id FROM runs WHERE final")}
+            self._complete(root)
+        seen = [s for run_id in self._listing.open_ids(root, self._over) if (s := self._look(root, run_id)) is not None]
+        changed = [s for s in seen if self._differs(s.row)]
         if changed:
             # At once a writer: a transaction that begins as a reader is refused when another console writes meanwhile.
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                for row in changed:
-                    self._write(row)
+                for one in changed:
+                    self._write(one.row)
+                    finals.put_config(self._db, one.row.config_hash, one.config)
             finally:
                 self._db.execute("COMMIT")
-        return [row.run_id for row in changed]
+        for one in seen:
+            self._tell_finals(root, one.row)
+        self._over.update(s.row.run_id for s in seen if s.row.final)
+        return [s.row.run_id for s in changed]
 
-    def _look(self, root: Root, run_id: str) -> RunRow | None:
+    def _complete(self, root: Root) -> None:
+        """What an index that was written by an earlier version lacks."""
+        bare = "SELECT MIN(run_id) FROM runs WHERE config_hash NOT IN (SELECT config_hash FROM configs) GROUP BY config_hash"
+        for (run_id,) in self._db.execute(bare).fetchall():
+            one = self._look(root, run_id)
+            if one is not None:
+                finals.put_config(self._db, one.row.config_hash, one.config)
+        untold = f"SELECT {_COLUMNS} FROM runs WHERE final AND run_id NOT IN (SELECT run_id FROM finals)"
+        for values in self._db.execute(untold).fetchall():
+            row = row_of_values(values)
+            evidence = self.evidence(root, row)
+            finals.put_finals(self._db, row.run_id, {} if evidence is None else finals.finals_of(evidence))
+
+    def _tell_finals(self, root: Root, row: RunRow) -> None:
+        """Bring the values that queries see up to date: at the end, and now and then before it."""
+        now = time.monotonic()
+        if row.unreadable or (not row.final and now - self._told.get(row.run_id, -_LIVE_FINALS_S) < _LIVE_FINALS_S):
+            return
+        self._told[row.run_id] = now
+        evidence = self.evidence(root, row)
+        if evidence is not None and not row.final:
+            finals.put_finals(self._db, row.run_id, finals.finals_of(evidence))
+
+    def _look(self, root: Root, run_id: str) -> _Seen | None:
         paths = root.run(run_id)
         try:
             spec = read_spec(paths.spec)
-            return None if spec is None else _row_of(spec, observe(paths))
+            return None if spec is None else _Seen(_row_of(spec, observe(paths)), spec.config)
         except NewerProtocol as error:
             problem = str(error)
         except (ValueError, TypeError, KeyError) as error:
             problem = f"{paths.spec} can't be read: {error}"
         # Open in the index: once this installation is newer, or the file is mended, it is read like any other.
         unreadable = _unreadable(run_id, paths.folder.stat().st_mtime)
-        return replace(_row_of(unreadable, Status(LOST, problem)), final=False)
+        return _Seen(replace(_row_of(unreadable, Status(LOST, problem)), final=False), {})
 
     def put_run(self, spec: RunSpec, status: Status) -> bool:
         """Write a run's row; True if that changed anything."""
@@ -132,6 +182,7 @@ class Store:
         if not self._differs(row):
             return False
         self._write(row)
+        finals.put_config(self._db, row.config_hash, spec.config)
         return True
 
     def _differs(self, row: RunRow) -> bool:
@@ -139,22 +190,49 @@ class Store:
 
     def _write(self, row: RunRow) -> None:
         values = list(row.__dict__.values())
-        self._db.execute(f"INSERT OR REPLACE INTO runs ({_COLUMNS}) VALUES ({','.join('?' * len(values))})", values)
+        self._db.execute(
+            f"INSERT INTO runs ({_COLUMNS}) VALUES ({','.join('?' * len(values))})"
+            f" ON CONFLICT (run_id) DO UPDATE SET {_UPDATES}",
+            values,
+        )
+
+    def forget(self, run_id: str) -> None:
+        """Take a run out of the index; its notes stay in their log."""
+        for table in ("runs", "evidence", "finals", "registered", "tags"):
+            self._db.execute(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))
+        self._readers.pop(run_id, None)
+
+    def set_price(self, run_id: str, usd_per_h: float) -> None:
+        """What an hour of the machine costs that a run is on."""
+        self._db.execute(
+            "INSERT INTO finals (run_id, body, usd_per_h) VALUES (?, '{}', ?)"
+            " ON CONFLICT (run_id) DO UPDATE SET usd_per_h = excluded.usd_per_h",
+            (run_id, usd_per_h),
+        )
 
     def runs(self, project: str | None = None, phase: str | None = None, limit: int | None = None) -> list[RunRow]:
         """Runs, newest first."""
-        where, values = ["1"], []
-        for column, value in (("project", project), ("phase", phase)):
-            if value is not None:
-                where.append(f"{column} = ?")
-                values.append(value)
+        where, values = _equal(project=project, phase=phase)
         tail = f" LIMIT {int(limit)}" if limit else ""
         query = f"SELECT {_COLUMNS} FROM runs WHERE {' AND '.join(where)} ORDER BY created DESC, run_id DESC{tail}"
-        return [_row(values) for values in self._db.execute(query, values)]
+        return [row_of_values(values) for values in self._db.execute(query, values)]
+
+    def runs_of(self, project: str, phase: str, preset: str, variant: str, family: str) -> list[RunRow]:
+        """The runs that may speak for a variant: its own and those of its family, newest first."""
+        where, values = _equal(project=project, phase=phase, preset=preset)
+        query = (
+            f"SELECT {_COLUMNS} FROM runs WHERE {' AND '.join(where)} AND (variant = ? OR family = ?)"
+            " ORDER BY created DESC, run_id DESC"
+        )
+        return [row_of_values(found) for found in self._db.execute(query, [*values, variant, family])]
+
+    def presets_used(self, project: str, phase: str) -> set[str]:
+        query = "SELECT DISTINCT preset FROM runs WHERE project = ? AND phase = ?"
+        return {preset for (preset,) in self._db.execute(query, (project, phase))}
 
     def run(self, run_id: str) -> RunRow | None:
         row = self._db.execute(f"SELECT {_COLUMNS} FROM runs WHERE run_id = ?", (run_id,)).fetchone()
-        return None if row is None else _row(row)
+        return None if row is None else row_of_values(row)
 
     # What runs have shown
 
@@ -170,12 +248,13 @@ class Store:
             del self._readers[row.run_id]
             body = json.dumps(frozen(evidence))
             self._db.execute("INSERT OR REPLACE INTO evidence VALUES (?, ?)", (row.run_id, body))
+            finals.put_finals(self._db, row.run_id, finals.finals_of(evidence))
         return evidence
 
     def unregistered(self) -> list[RunRow]:
         """Runs that have ended and whose models the registry has not been told of."""
         query = f"SELECT {_COLUMNS} FROM runs WHERE final AND run_id NOT IN (SELECT run_id FROM registered)"
-        return [_row(values) for values in self._db.execute(query)]
+        return [row_of_values(values) for values in self._db.execute(query)]
 
     def set_registered(self, run_id: str) -> None:
         self._db.execute("INSERT OR IGNORE INTO registered VALUES (?)", (run_id,))
@@ -223,7 +302,13 @@ class Store:
         return default if row is None else json.loads(row[0])
 
 
-def _row(values: tuple[Any, ...]) -> RunRow:
+def _equal(**columns: str | None) -> tuple[list[str], list[str]]:
+    """Conditions on the columns that are given."""
+    given = {name: value for name, value in columns.items() if value is not None}
+    return [f"{name} = ?" for name in given] or ["1"], list(given.values())
+
+
+def row_of_values(values: tuple[Any, ...]) -> RunRow:
     row = dict(zip(RunRow.__dataclass_fields__, values, strict=True))
     return RunRow(**{**row, "final": bool(row["final"])})
 

@@ -66,6 +66,7 @@ class Workspace:
         self._phase_marks = self._marks()
         self._hosts: dict[str, SshHost] = {}
         self._mirrors: dict[str, Mirror] = {}
+        self._models_told = False
 
     def close(self) -> None:
         for host in self._hosts.values():
@@ -91,12 +92,30 @@ class Workspace:
     def refresh(self) -> list[str]:
         """Look at run folders that are new or not final; models of runs that have ended go to the registry."""
         changed = self.store.refresh(self.root)
+        if changed or not self._models_told:
+            self._tell_registry()
+        self._price(changed)
+        return changed
+
+    def _price(self, run_ids: list[str]) -> None:
+        """What runs on rented machines cost by the hour, for whoever asks what was spent."""
+        rows = [row for run_id in run_ids if (row := self.store.run(run_id)) is not None and row.host != "local"]
+        if rows:
+            from console.prices import usd_per_h
+            from remote.cloud.cloud_paths import CloudPaths
+
+            for row in rows:
+                price = usd_per_h(CloudPaths(self.root.path / "cloud"), row.host, row.created)
+                if price is not None:
+                    self.store.set_price(row.run_id, price)
+
+    def _tell_registry(self) -> None:
+        self._models_told = True
         for row in self.store.unregistered():
             self._register_models(row)
             self.store.set_registered(
                 row.run_id
             )  # after it: a crash between the two tells the registry again, harmlessly
-        return changed
 
     def _register_models(self, row: RunRow) -> None:
         evidence = self.store.evidence(self.root, row)
@@ -140,7 +159,7 @@ class Workspace:
             phase,
             resolved,
             tree,
-            self.store.runs(self.project.name, phase.phase),
+            self.store.runs_of(*key, resolved.variant, resolved.family),
             lambda row: self.store.evidence(self.root, row),
             self.store.words("tick", *key),
             self.store.words("override", *key),
@@ -163,7 +182,7 @@ class Workspace:
         return shut
 
     def _passed_anywhere(self, phase: Phase, tree: Tree | None) -> bool:
-        used = {r.preset for r in self.store.runs(self.project.name, phase.phase)}
+        used = self.store.presets_used(self.project.name, phase.phase)
         presets = [p for p in all_presets(self.project, phase) if p in used]
         return any(self.standing(phase, self.choose(phase, p), tree).state == "passed" for p in presets)
 

@@ -1,21 +1,19 @@
-"""Verbs that look and change nothing: phases, show, gates, config, runs, status, queue, plans, plan."""
+"""Verbs that look and change nothing: phases, show, gates, config, status, queue, plans, plan."""
 
 from __future__ import annotations
 
 import argparse
 import math
-import time
 from typing import Any
 
 from console.errors import UserError
 from console.meters.lines import meter_words
 from console.standing import GateStanding, PhaseStanding
-from console.store import RunRow
 from console.verbs.common import chosen, print_json, workspace
 from console.verbs.why import print_advice
 from console.whatnow.gather import advice_for
 from console.whatnow.rules import rules_of
-from console.words import STYLES, ago, coloured, command_name, duration, shown_state, sign, size, table, usd
+from console.words import STYLES, coloured, command_name, duration, shown_state, sign, size, table, usd
 from console.workspace import Workspace
 from engine.config.phase import Phase
 from engine.protocol.durable import read_json
@@ -167,41 +165,6 @@ def config(arguments: argparse.Namespace) -> int:
     print(f"# {phase.phase} at {resolved.variant}, hash {resolved.config_hash}")
     print(yaml.safe_dump(resolved.config, sort_keys=False, allow_unicode=True).rstrip())
     return 0
-
-
-def runs(arguments: argparse.Namespace) -> int:
-    space = workspace()
-    space.refresh()
-    phase = space.phase(arguments.phase).phase if arguments.phase else None
-    rows = space.store.runs(None if arguments.all else space.project.name, phase, arguments.n)
-    if arguments.json:
-        print_json([r.__dict__ for r in rows])
-        return 0
-    if not rows:
-        print("no runs yet. Start one: fractal-console run PHASE")
-        return 0
-    print(_run_table(rows))
-    return 0
-
-
-def _run_table(rows: list[RunRow]) -> str:
-    now = time.time()
-    cells = [
-        [
-            sign(r.state),
-            r.run_id,
-            r.phase,
-            r.step,
-            r.variant,
-            r.host,
-            ago(r.created, now),
-            duration(r.seconds),
-            r.reason,
-        ]
-        for r in rows
-    ]
-    head = ["state", "run", "phase", "step", "preset", "host", "created", "took", "because"]
-    return table(cells, head, [STYLES.get(r.state) for r in rows])
 
 
 def status(arguments: argparse.Namespace) -> int:

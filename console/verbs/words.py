@@ -62,8 +62,49 @@ def run(p: ArgumentParser) -> None:
 
 def runs(p: ArgumentParser) -> None:
     p.add_argument("phase", metavar="PHASE", nargs="?")
-    p.add_argument("-n", type=int, default=20, metavar="N", help="how many (20)")
+    _query(p)
+    p.add_argument("--sort", metavar="FIELD", default="age", help="such as took, cfg.lr, eval/accuracy")
+    p.add_argument("-r", "--reverse", action="store_true", help="the largest first (of age: the oldest)")
+    p.add_argument("-n", type=int, default=20, metavar="N", help="how many (20); 0 is all")
     p.add_argument("--all", action="store_true", help="of every project")
+    _json(p)
+
+
+def _query(p: ArgumentParser) -> None:
+    p.add_argument(
+        "-q",
+        "--query",
+        metavar="QUERY",
+        default="",
+        help="such as: 'phase:7 cfg.lr>=1e-4 eval/accuracy>0.9 tag:x state:failed age<7d cost>$1 -note:debug words'",
+    )
+
+
+def _run_words(p: ArgumentParser, least: str = "+") -> None:
+    p.add_argument("runs", metavar="RUN", nargs=least, help="a run's id, a unique part of it, or `last`")
+
+
+def tag(p: ArgumentParser) -> None:
+    _run_words(p)
+    p.add_argument("--add", metavar="TAG", action="append", default=[], help="may be given several times")
+    p.add_argument("--remove", metavar="TAG", action="append", default=[], help="take this tag off")
+    _json(p)
+
+
+def note(p: ArgumentParser) -> None:
+    p.add_argument("about", metavar="PHASE|RUN", help="a phase's id, a run's id or a unique part of it, or `last`")
+    p.add_argument("words", metavar="WORDS", nargs="+", help="what is to be kept")
+    p.add_argument("--learning", action="store_true", help="something to remember beyond this run")
+    _json(p)
+
+
+def notes(p: ArgumentParser) -> None:
+    p.add_argument("words", metavar="WORD", nargs="*", help="only those that hold every word")
+    p.add_argument("--phase", metavar="PHASE", help="only on this phase and its runs")
+    p.add_argument("--run", metavar="RUN", help="only on this run")
+    p.add_argument("--all", action="store_true", help="of every project")
+    p.add_argument("--withdraw", type=int, metavar="N", help="cross out note N; it stays in the exported log")
+    p.add_argument("--export", action="store_true", help="the whole log as Markdown, also what was withdrawn")
     _json(p)
 
 
@@ -193,6 +234,9 @@ ARGUMENTS: dict[str, Callable[[ArgumentParser], None]] = {
     "config": config,
     "run": run,
     "runs": runs,
+    "tag": tag,
+    "note": note,
+    "notes": notes,
     "status": status,
     "why": why,
     "logs": logs,

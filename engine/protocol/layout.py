@@ -78,7 +78,11 @@ class Root:
 
     def run_ids(self) -> list[str]:
         """Every run here, oldest first (ids begin with their time)."""
-        return [name for name in _visible(self.runs) if RunPaths(self.runs / name).spec.exists()]
+        return [name for name in self.run_folders() if RunPaths(self.runs / name).spec.exists()]
+
+    def run_folders(self) -> list[str]:
+        """Every folder of runs, also one whose spec is still to be written."""
+        return _visible(self.runs)
 
     def plan_ids(self) -> list[str]:
         return _visible(self.plans)

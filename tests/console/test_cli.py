@@ -41,6 +41,7 @@ LOOKS: dict[str, tuple[tuple[str, ...], type]] = {
     "gates": (("phase1",), dict),
     "config": (("phase1",), dict),
     "runs": ((), list),
+    "notes": ((), list),
     "status": (("last",), dict),
     "why": (("last",), dict),
     "queue": ((), list),
@@ -49,7 +50,7 @@ LOOKS: dict[str, tuple[tuple[str, ...], type]] = {
     "models": ((), list),
     "doctor": ((), list),
 }
-# Verbs that act or stream: each has a test of its own below (`init` in test_adopt).
+# Verbs that act or stream: each has a test of its own below (`init` in test_adopt, those over many runs in test_many_runs).
 ACTS = {
     "run",
     "logs",
@@ -64,6 +65,8 @@ ACTS = {
     "hosts",
     "sync",
     "pull",
+    "tag",
+    "note",
 }
 
 
