@@ -14,11 +14,12 @@ from console.view import RunView, gated_first
 from console.words import coloured, duration, number, shown_state, sign, table
 from console.workspace import Workspace
 from engine.protocol.checks import Check
-from engine.protocol.durable import read_json
 from engine.protocol.gates import open_gate
 from engine.protocol.plan import Item, Plan
+from engine.protocol.plan_status import PlanSaid, plan_said
 from engine.protocol.status import SUCCEEDED
 from engine.supervisor.cause import log_tail
+from remote.host import Unreachable
 
 _LOOK_S = 0.25
 _PLAIN_LINE_S = 10.0  # without a terminal: a line now and then, not a film
@@ -125,23 +126,21 @@ def follow_plan(space: Workspace, plan: Plan) -> int:
     """Until the plan ends; 0 if every step succeeded and every gate is passed."""
     line = _line()
     checks = [check for item in plan.items for check in item.checks]
-    paths = space.root.plan(plan.plan_id)
     shown: set[int] = set()
     views: dict[int, RunView] = {}
     try:
         while True:
-            said = read_json(paths.status) or {}
-            progress = said.get("progress") or {}
-            states = progress.get("states", [])
-            for at, item in enumerate(plan.items[: len(states)]):
-                if at not in shown and not _show_item(space, line, at, item, states[at], said, views, checks):
+            said = _heard(space, plan, line)
+            progress = said.progress
+            for at, item in enumerate(plan.items[: len(said.states)]):
+                if at not in shown and not _show_item(space, line, at, item, said, views, checks):
                     break
                 shown.add(at)
-            if progress.get("stage") == "done":
+            if said.is_done and _all_shown(said, shown):
                 break
             if progress.get("outcome") and progress.get("stage"):
                 line.show(f"  ending: {progress['stage']} {progress.get('problem', '')}")
-            if not progress.get("outcome") and not _executed(said):
+            if said.outcome == "interrupted":
                 line.end(f"its executor was killed. Go on with: fractal-console resume {plan.plan_id}")
                 return 1
             time.sleep(_LOOK_S)
@@ -152,10 +151,18 @@ def follow_plan(space: Workspace, plan: Plan) -> int:
     return 0 if progress["outcome"] == "passed" else 1
 
 
-def _executed(said: dict[str, Any]) -> bool:
-    from engine.protocol.identity import Identity, alive
+def _heard(space: Workspace, plan: Plan, line: ProgressLine) -> PlanSaid:
+    """The plan's last word; where its host does not answer, that is shown and the word before stands."""
+    try:
+        return space.far.hear_plan(plan)
+    except Unreachable as error:
+        line.show(f"  {error}")
+        return plan_said(space.root.plan(plan.plan_id))
 
-    return not said or alive(Identity.from_json(said.get("executor")))
+
+def _all_shown(said: PlanSaid, shown: set[int]) -> bool:
+    """On another host a plan may be over before the last bytes of its runs are here."""
+    return all(at in shown for at, state in enumerate(said.states) if state != "waiting")
 
 
 def _show_item(
@@ -163,16 +170,16 @@ def _show_item(
     line: ProgressLine,
     at: int,
     item: Item,
-    state: str,
-    said: dict[str, Any],
+    said: PlanSaid,
     views: dict[int, RunView],
     checks: list[Check],
 ) -> bool:
     """Show one item of a plan; True when it needs no more showing."""
+    state = said.states[at]
     if state == "waiting":
         return False
     if item.kind == "gate":
-        line.end(gate_lines(item.name, said.get("verdicts", {}).get(item.name, []), state))
+        line.end(gate_lines(item.name, said.verdicts.get(item.name, []), state))
         return True
     assert item.run is not None
     view = views.setdefault(at, RunView(space.paths(item.run.run_id)))

@@ -230,6 +230,11 @@ class Store:
         query = "SELECT DISTINCT preset FROM runs WHERE project = ? AND phase = ?"
         return {preset for (preset,) in self._db.execute(query, (project, phase))}
 
+    def open_runs(self) -> list[RunRow]:
+        """Runs that have not ended yet, as far as the index knows, newest first."""
+        query = f"SELECT {_COLUMNS} FROM runs WHERE NOT final ORDER BY created DESC"
+        return [row_of_values(values) for values in self._db.execute(query)]
+
     def run(self, run_id: str) -> RunRow | None:
         row = self._db.execute(f"SELECT {_COLUMNS} FROM runs WHERE run_id = ?", (run_id,)).fetchone()
         return None if row is None else row_of_values(row)

@@ -6,12 +6,15 @@ Every action of the console is a method here; it blocks, and it says what it did
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from console.errors import UserError
+from console.hosts.far import Far
+from console.hosts.placing import place_here, place_there
 from console.project import Project
 from console.specs import (
     Placement,
@@ -35,9 +38,8 @@ from engine.protocol.spec import RunSpec
 from engine.protocol.status import SUCCEEDED, Status, observe
 from engine.registry import Registry
 from remote.environment import Missing, missing_extra
-from remote.host import Host, HostError
+from remote.host import Host, HostError, LaunchError
 from remote.local_host import LocalHost
-from remote.mirror import Mirror
 from remote.tree import Tree, TreeReader
 
 if TYPE_CHECKING:
@@ -65,14 +67,16 @@ class Workspace:
         self._trees = TreeReader()
         self._phase_marks = self._marks()
         self._hosts: dict[str, SshHost] = {}
-        self._mirrors: dict[str, Mirror] = {}
         self._models_told = False
+        self._hosts_lock = threading.Lock()
+        self.far = Far(self.root, self.store, self.host)
+        self.tell: Callable[[str], None] = lambda line: None
+        """Where the lines of something long (an installation on a host) go."""
 
     def close(self) -> None:
+        self.far.close()
         for host in self._hosts.values():
             host.close()
-        for mirror in self._mirrors.values():
-            mirror.close()
         self.store.close()
         if self._registry is not None:
             self._registry.close()
@@ -152,14 +156,17 @@ class Workspace:
         names = all_presets(self.project, phase)
         return used[0].preset if used and used[0].preset in names else default_preset(self.project, phase)
 
-    def standing(self, phase: Phase, resolved: Resolved, tree: Tree | None = None) -> PhaseStanding:
-        """How the phase stands at this preset, from what is on disk."""
+    def standing(
+        self, phase: Phase, resolved: Resolved, tree: Tree | None = None, host: str = "local"
+    ) -> PhaseStanding:
+        """How the phase stands at this preset, from what is here; on another host, from what ran there alone."""
         key = (self.project.name, phase.phase, resolved.preset)
+        rows = self.store.runs_of(*key, resolved.variant, resolved.family)
         return judge_phase(
             phase,
             resolved,
             tree,
-            self.store.runs_of(*key, resolved.variant, resolved.family),
+            rows if host == self.local.name else [row for row in rows if row.host == host],
             lambda row: self.store.evidence(self.root, row),
             self.store.words("tick", *key),
             self.store.words("override", *key),
@@ -188,11 +195,10 @@ class Workspace:
 
     def find_run(self, word: str, phase: str | None = None) -> RunRow:
         """A run by its id, a unique part of it, or `last`."""
-        self.refresh()
-        rows = self.store.runs(self.project.name if word == "last" else None, phase)
-        if word == "last" and rows:
-            return rows[0]
-        found = [r for r in rows if r.run_id == word] or [r for r in rows if word in r.run_id]
+        rows, found = self._named(word, phase)
+        if (word == "last" or not found) and self.far.open_plans():
+            self.catch_up()  # a plan on another host may have begun it since
+            rows, found = self._named(word, phase)
         if len(found) == 1:
             if found[0].unreadable:
                 raise UserError(found[0].reason)
@@ -205,6 +211,20 @@ class Workspace:
         hint = nearest(word, [r.run_id for r in rows[:200]])
         raise UserError(f"there is no run {word!r}{hint}. Type: fractal-console runs")
 
+    def _named(self, word: str, phase: str | None) -> tuple[list[RunRow], list[RunRow]]:
+        """Every run that could be meant, and those that the word names."""
+        self.refresh()
+        rows = self.store.runs(self.project.name if word == "last" else None, phase)
+        if word == "last":
+            return rows, rows[:1]
+        return rows, [r for r in rows if r.run_id == word] or [r for r in rows if word in r.run_id]
+
+    def catch_up(self) -> None:
+        """Hear other hosts of what was left open there; one that can't be reached is told, not waited for."""
+        for line in self.far.catch_up():
+            self.tell(line)
+        self.refresh()
+
     def paths(self, run_id: str) -> RunPaths:
         return self.root.run(run_id)
 
@@ -212,22 +232,17 @@ class Workspace:
         """The host of this name; one beyond this machine connects at its first call and stays connected."""
         if name == "local":
             return self.local
-        if name not in self._hosts:
-            from console.hosts.actions import open_host
-            from console.verbs.hosts import desk
+        with self._hosts_lock:  # hosts are heard from several threads
+            if name not in self._hosts:
+                from console.hosts.actions import open_host
+                from console.verbs.hosts import desk
 
-            self._hosts[name] = open_host(name, desk(self.project.configs, self.root))
-        return self._hosts[name]
+                self._hosts[name] = open_host(name, desk(self.project.configs, self.root))
+            return self._hosts[name]
 
     def attach(self, run_id: str) -> None:
-        """Have a copy of a remote run grow here, in the same layout, so that every reader has one code path."""
-        row = self.store.run(run_id)
-        if row is None or row.host == "local" or run_id in self._mirrors:
-            return
-        mirror = Mirror(self.root.run(run_id), row.host)
-        if mirror.begin():  # else another console's copy grows, which is as good
-            self._mirrors[run_id] = mirror
-            self._ssh(row.host).follow(run_id, mirror)
+        """Have a copy of a remote run grow here; nothing to do for one of this machine."""
+        self.far.attach(run_id)
 
     def _ssh(self, name: str) -> SshHost:
         host = self.host(name)
@@ -245,33 +260,10 @@ class Workspace:
 
     def place(self, host: Host, tree: Tree, phase: Phase) -> Placement:
         """Lay the tree on the host, unless the phase runs in the project itself, and say where."""
-        prefix = self._path_prefix(host, phase)
-        if phase.runs_in == "snapshot":
-            return Placement(host.name, Root(Path(host.root_path())), self._laid(host, tree), prefix)
-        if host.name != self.local.name:
-            raise UserError(
-                f"{phase.phase} runs in {self.project.folder}, which only this machine has. "
-                f"To run it on {host.name}, write `runs_in: snapshot` in configs/phases/{phase.phase}.yaml"
-            )
-        return Placement(host.name, Root(Path(host.root_path())), str(self.project.folder), prefix)
-
-    def _path_prefix(self, host: Host, phase: Phase) -> list[str]:
-        """Whose python a step finds first: the project's here, that of the host's `env:` there."""
         if host is self.local:
-            return [str(self._bin())] if self.project.bin or self._is_own_project() else []
-        prefix = self._ssh(host.name).path_prefix
-        if phase.environment and not prefix:
-            raise UserError(
-                f"{phase.phase} needs the {phase.environment} part, and {host.name} names no environment that has it. "
-                f"Install it there and name it: fractal-console hosts add {host.name} --ssh … --env FOLDER"
-            )
-        return prefix
-
-    def _laid(self, host: Host, tree: Tree) -> str:
-        try:
-            return host.put_tree(tree)
-        except HostError as error:
-            raise UserError(str(error)) from error
+            prefix = [str(self._bin())] if self.project.bin or self._is_own_project() else []
+            return place_here(host, tree, phase, self.project.folder, prefix)
+        return place_there(self._ssh(host.name), tree, phase, self.project.folder, lambda line: self.tell(line))
 
     def _is_own_project(self) -> bool:
         """Is the project this very checkout, so that its environment is the one we run in?"""
@@ -296,12 +288,13 @@ class Workspace:
 
     def _may_start(self, choice: Choice, step: Step, tree: Tree, force: str | None) -> None:
         self.refresh()
-        standing = self.standing(choice.phase, choice.resolved, tree)
+        standing = self.standing(choice.phase, choice.resolved, tree, choice.host)
         mine = next((s for s in standing.steps if s.step.step == step.step), None)
         if mine is None:
             raise UserError(f"step {step.step} does not belong to preset {choice.resolved.preset}")
         if mine.blocked and (force is None or "not written" in mine.blocked):
-            raise UserError(f"{choice.phase.phase} {step.step} can't start: {mine.blocked}")
+            where = "" if choice.host == self.local.name else f" on {choice.host}"
+            raise UserError(f"{choice.phase.phase} {step.step} can't start{where}: {mine.blocked}")
 
     def steps_for_plan(self, phase: Phase, resolved: Resolved, first: str | None = None) -> list[Step]:
         """The steps of a whole phase, or from one on; optional ones are left out."""
@@ -313,11 +306,6 @@ class Workspace:
 
     def make_plan(self, choice: Choice, steps: list[Step], end: EndPolicy, stop_at_manual: bool = False) -> Plan:
         """The plan, checked: every step's code is there, what it builds on has succeeded, manual checks are settled."""
-        if choice.host != self.local.name:
-            raise UserError(
-                f"a whole phase runs on this machine only, so far. On {choice.host} run it step by step: "
-                f"fractal-console run {choice.phase.phase} {steps[0].step if steps else 'STEP'} --host {choice.host}"
-            )
         tree = self.tree()
         phase, resolved = choice.phase, choice.resolved
         self.refresh()
@@ -325,8 +313,8 @@ class Workspace:
         for step in steps:
             if step.step in unwritten:
                 raise UserError(f"{phase.phase} {step.step} can't start: {unwritten[step.step]} does not exist yet")
-        standing = self.standing(phase, resolved, tree)
-        self._first_may_start(standing, steps)
+        standing = self.standing(phase, resolved, tree, choice.host)
+        self._first_may_start(standing, steps, choice.host)
         host = self.host(choice.host)
         key = (self.project.name, phase.phase, resolved.preset)
         ticks, overrides = self.store.words("tick", *key), self.store.words("override", *key)
@@ -341,19 +329,29 @@ class Workspace:
             )
         return plan
 
-    def _first_may_start(self, standing: PhaseStanding, steps: list[Step]) -> None:
+    def _first_may_start(self, standing: PhaseStanding, steps: list[Step], host: str) -> None:
         if not steps:
             raise UserError(f"{standing.phase.phase} has no step at preset {standing.preset}")
         first = next(s for s in standing.steps if s.step.step == steps[0].step)
         if first.blocked:
-            raise UserError(f"{standing.phase.phase} {first.step.step} can't start: {first.blocked}")
+            where = "" if host == self.local.name else f" on {host}"
+            raise UserError(f"{standing.phase.phase} {first.step.step} can't start{where}: {first.blocked}")
 
     def start_plan(self, choice: Choice, plan: Plan) -> str:
         """Have the host execute the plan; it goes on without this console."""
+        host = self.host(choice.host)
+        if host is not self.local:
+            self.far.begin_plan(plan)
         try:
-            return self.host(choice.host).launch_plan(plan)
-        except HostError as error:
+            said = host.launch_plan(plan)
+            self.far.hear_plan(plan)
+        except LaunchError as error:
+            if host is not self.local:
+                self.far.forget_plan(plan)
             raise UserError(str(error)) from error
+        except HostError as error:
+            raise UserError(f"{error}. Whether it has begun: fractal-console plan {plan.plan_id}") from error
+        return said
 
     # Ending
 
@@ -369,6 +367,10 @@ class Workspace:
             return self._host_of(run_id).observe(run_id)
         except HostError:
             return observe(self.root.run(run_id))
+
+    def is_whole(self, run_id: str) -> bool:
+        """Has it ended, and is everything of it here?"""
+        return observe(self.root.run(run_id)).final
 
     def _host_of(self, run_id: str) -> Host:
         row = self.store.run(run_id)

@@ -70,6 +70,9 @@ class Host(Protocol):
     def read_plan(self, plan_id: str, file: str) -> dict[str, Any] | None:
         """`plan.json` or `status.json` of a plan."""
 
+    def plan_status(self, plan_id: str) -> dict[str, Any] | None:
+        """The executor's last word on a plan, and under `executing` whether it still is; None where there is no such plan."""
+
     def stop(self, run_id: str, by: str, why: str = "", grace_s: float | None = None) -> Status:
         """Ask for the stop ladder; asking twice is harmless."""
 

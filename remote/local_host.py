@@ -12,6 +12,7 @@ from typing import Any
 from engine.protocol.durable import read_json
 from engine.protocol.layout import Root, default_root, safe_id
 from engine.protocol.plan import Plan
+from engine.protocol.plan_status import status_on_host
 from engine.protocol.spec import RunSpec
 from engine.protocol.status import Status
 from engine.supervisor import execute, ops
@@ -93,6 +94,9 @@ class LocalHost:
 
     def read_plan(self, plan_id: str, file: str) -> dict[str, Any] | None:
         return read_json(self.root.plan(plan_id).folder / file)
+
+    def plan_status(self, plan_id: str) -> dict[str, Any] | None:
+        return status_on_host(self.root.plan(plan_id))
 
     def stop(self, run_id: str, by: str, why: str = "", grace_s: float | None = None) -> Status:
         self.spec(run_id)

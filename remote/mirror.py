@@ -48,6 +48,8 @@ class Mirror:
     complete: threading.Event = field(default_factory=threading.Event)
     """The result is here, and so are log, events and artifacts; the supervisor's own last line may follow it."""
     _lock_fd: int = -1
+    _sizes: dict[str, int] = field(default_factory=dict)
+    """How long each growing file was on the host when it was last spoken of."""
 
     def __enter__(self) -> Mirror:
         if not self.begin():
@@ -97,6 +99,7 @@ class Mirror:
         elif head.get("whole"):
             write_bytes(path, payload)
         else:
+            self._sizes[path.name] = head.get("size", 0)
             self._append(path, head["at"], payload)
         if path == self.paths.result:
             self.complete.set()
@@ -127,8 +130,20 @@ class Mirror:
             path.rename(old)
             self._note(f"{path.name} was rewritten on {self.host}; what it was before is {old.name}")
 
+    @property
+    def is_level(self) -> bool:
+        """The host was heard, and everything it spoke of is here, but for the logs, which may be long."""
+        return self.status is not None and not any(self._behind(n) for n in self._sizes if not _is_log(n))
+
+    def _behind(self, name: str) -> bool:
+        try:
+            return (self.paths.folder / name).stat().st_size < self._sizes[name]
+        except OSError:
+            return True
+
     def _observed(self, value: dict[str, Any]) -> None:
-        write_json(self.paths.observed, {"status": value, "at": self.now(), "host": self.host})
+        whole = not any(self._behind(name) for name in list(self._sizes))
+        write_json(self.paths.observed, {"status": value, "at": self.now(), "host": self.host, "whole": whole})
         self.status = Status.from_json(value)
         self.on_news("status")
 
@@ -138,7 +153,11 @@ class Mirror:
 
 
 def _grows(name: str) -> bool:
-    return name == "log" or name.startswith("log.rank") or name in _GROWING
+    return _is_log(name) or name in _GROWING
+
+
+def _is_log(name: str) -> bool:
+    return name == "log" or name.startswith("log.rank")
 
 
 _GROWING = ("events.jsonl", "log-events.jsonl", "supervisor.jsonl", "supervisor.log")

@@ -89,17 +89,36 @@ class Mirrors:
 
     def _begin(self, run_id: str, host_name: str) -> None:
         try:
-            host = self._host_of(host_name)
-            mirror = Mirror(self._root.run(run_id), host_name, lambda what: self._on_news(run_id, what))
-            if mirror.begin():
-                kept = _Kept(host, mirror, host.follow(run_id, mirror))
-                with self._lock:
-                    self._kept[run_id] = kept
+            self._follow(run_id, host_name)
             self._problems.pop(host_name, None)
         except (HostError, OSError) as error:
             self._problems[host_name] = str(error)
         finally:
             self._busy.discard(run_id)
+
+    def follow(self, run_id: str, host_name: str) -> None:
+        """The same for one run, at once and in this thread: what goes wrong is raised."""
+        with self._lock:
+            if self._closed or run_id in self._kept or run_id in self._busy:
+                return
+            self._busy.add(run_id)
+        try:
+            self._follow(run_id, host_name)
+        finally:
+            self._busy.discard(run_id)
+
+    def _follow(self, run_id: str, host_name: str) -> None:
+        host = self._host_of(host_name)
+        mirror = Mirror(self._root.run(run_id), host_name, lambda what: self._on_news(run_id, what))
+        if mirror.begin():  # else another console's copy grows, which is as good
+            kept = _Kept(host, mirror, host.follow(run_id, mirror))
+            with self._lock:
+                self._kept[run_id] = kept
+
+    def is_level(self, run_id: str) -> bool:
+        """Is everything here that a gate looks at? What somebody else mirrors is taken for level."""
+        kept = self._kept.get(run_id)
+        return kept is None or kept.mirror.is_level
 
     def _let_go(self, wanted: set[str]) -> None:
         now = self._clock()

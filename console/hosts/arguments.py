@@ -33,6 +33,6 @@ def add_sync_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_pull_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", help="a run's id, a part of it, or `last`")
+    parser.add_argument("run", help="a run or a plan: its id, a part of it, or `last`")
     parser.add_argument("--required", action="store_true", help="only what the phase file marks as required")
     parser.add_argument("--json", action="store_true", help="for programs")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import Any
 
 from console.project import find_project
@@ -14,7 +15,17 @@ from engine.config.phase import Phase
 
 
 def workspace() -> Workspace:
-    return Workspace(find_project())
+    space = Workspace(find_project())
+    space.tell = lambda line: print(f"fractal-console: {line}", file=sys.stderr, flush=True)
+    return space
+
+
+def up_to_date() -> Workspace:
+    """The same after hearing what goes on on other hosts: for verbs that show how things stand."""
+    space = workspace()
+    space.refresh()
+    space.catch_up()
+    return space
 
 
 def chosen(space: Workspace, arguments: argparse.Namespace) -> tuple[Phase, Resolved]:

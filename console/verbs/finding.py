@@ -12,15 +12,14 @@ from console.reports.log import notes_log
 from console.run_index import RunIndex, RunLine, Sort
 from console.specs import whoami
 from console.store import RunRow
-from console.verbs.common import print_json, workspace
+from console.verbs.common import print_json, up_to_date, workspace
 from console.words import STYLES, ago, coloured, duration, number, sign, table, usd
 from console.workspace import Workspace
 from engine.config.load import ConfigError
 
 
 def runs(arguments: argparse.Namespace) -> int:
-    space = workspace()
-    space.refresh()
+    space = up_to_date()
     index = RunIndex(space.store.path)
     query = resolved(parse(arguments.query), index.names())
     if arguments.phase:

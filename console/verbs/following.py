@@ -21,7 +21,7 @@ def logs(arguments: argparse.Namespace) -> int:
     log = space.paths(row.run_id).log
     offset = 0 if arguments.n is None else _start_of_last(log, arguments.n)
     while True:
-        over = space.state(row.run_id).final  # asked before reading: what was written until then is read below
+        over = space.is_whole(row.run_id)  # asked before reading: what was written until then is read below
         while (chunk := read(log, offset, _PIECE)).data:
             sys.stdout.buffer.write(chunk.data)
             offset = chunk.offset + len(chunk.data)
@@ -59,7 +59,7 @@ def events(arguments: argparse.Namespace) -> int:
     paths = space.paths(row.run_id)
     offsets = {paths.events: 0, paths.log_events: 0, paths.supervisor_events: 0}
     while True:
-        over = space.state(row.run_id).final
+        over = space.is_whole(row.run_id)
         for path in offsets:
             more = True
             while more:

@@ -6,14 +6,21 @@ import argparse
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from console.errors import UserError
 from console.hosts.actions import HostDesk, act, open_host
 from console.rental.terminal import accept_host_key, ask_passphrase, is_somebody_there, say
+from console.store import RunRow
 from console.verbs.common import print_json, workspace
 from console.words import table
+from console.workspace import Workspace
 from engine.protocol.layout import Root, default_root
+from engine.protocol.status import FINAL
 from remote.ssh.trust import Person
+
+if TYPE_CHECKING:
+    from remote.ssh.host import SshHost
 
 _MIB = 1 << 20
 
@@ -73,17 +80,18 @@ def sync(arguments: argparse.Namespace) -> int:
 
 
 def pull(arguments: argparse.Namespace) -> int:
-    """`pull RUN`: what a remote run promised and made, verified, into the same work folder here."""
+    """`pull RUN`: what a remote run, or every ended run of a plan, made: verified, into the same work folder here."""
     from remote.host import HostError
-    from remote.pull import pull_run
+    from remote.pull import RunPull, pull_run
 
     space = workspace()
     try:
-        row = space.find_run(arguments.run)
-        if row.host == "local":
-            raise UserError(f"{row.run_id} ran on this machine: its files are here")
-        with closing(open_host(row.host, desk(space.project.configs, space.root))) as host:
-            done = pull_run(host, row.run_id, space.root, arguments.required, _progress)
+        rows = _rows_to_pull(space, arguments.run)
+        done = RunPull([], [])
+        for row in rows:
+            host = cast("SshHost", space.host(row.host))
+            one = pull_run(host, row.run_id, space.root, arguments.required, _progress)
+            done = RunPull(done.pulled + one.pulled, done.problems + one.problems)
     except HostError as error:
         raise UserError(str(error)) from None
     finally:
@@ -97,6 +105,20 @@ def pull(arguments: argparse.Namespace) -> int:
     for problem in done.problems:
         say(problem)
     return 1 if done.problems else 0
+
+
+def _rows_to_pull(space: Workspace, word: str) -> list[RunRow]:
+    if "plan-" in word:
+        space.catch_up()
+        rows = [row for row in space.store.runs() if row.plan and word in row.plan and row.host != "local"]
+        rows = [row for row in rows if row.state in FINAL]
+        if not rows:
+            raise UserError(f"no run of a plan like {word!r} has ended on another host. Type: fractal-console plans")
+        return rows[::-1]
+    row = space.find_run(word)
+    if row.host == "local":
+        raise UserError(f"{row.run_id} ran on this machine: its files are here")
+    return [row]
 
 
 def _progress(path: str, done: int, total: int) -> None:

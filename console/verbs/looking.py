@@ -9,7 +9,7 @@ from typing import Any
 from console.errors import UserError
 from console.meters.lines import meter_words
 from console.standing import GateStanding, PhaseStanding
-from console.verbs.common import chosen, print_json, workspace
+from console.verbs.common import chosen, print_json, up_to_date, workspace
 from console.verbs.why import print_advice
 from console.whatnow.gather import advice_for
 from console.whatnow.rules import rules_of
@@ -20,12 +20,12 @@ from engine.protocol.durable import read_json
 from engine.protocol.events import parse
 from engine.protocol.gates import open_gate
 from engine.protocol.layout import PlanPaths, RunPaths
+from engine.protocol.plan_status import plan_said
 from engine.supervisor.cause import log_tail
 
 
 def phases(arguments: argparse.Namespace) -> int:
-    space = workspace()
-    space.refresh()
+    space = up_to_date()
     tree = space.tree()
     standings = [space.standing(p, space.choose(p), tree) for p in space.project.phases.phases.values()]
     if arguments.json:
@@ -91,8 +91,7 @@ def _gate_json(g: GateStanding) -> dict[str, Any]:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    space = workspace()
-    space.refresh()
+    space = up_to_date()
     phase, resolved = chosen(space, arguments)
     standing = space.standing(phase, resolved, space.tree())
     if arguments.json:
@@ -121,8 +120,7 @@ def _print_steps(standing: PhaseStanding) -> None:
 
 
 def gates(arguments: argparse.Namespace) -> int:
-    space = workspace()
-    space.refresh()
+    space = up_to_date()
     phase, resolved = chosen(space, arguments)
     standing = space.standing(phase, resolved, space.tree())
     if arguments.json:
@@ -235,45 +233,40 @@ def find_plan(space: Workspace, word: str) -> PlanPaths:
 
 def plan_line(paths: PlanPaths) -> dict[str, Any]:
     """What a plan's files say of it."""
-    plan_ = read_json(paths.plan) or {}
-    progress = (read_json(paths.status) or {}).get("progress") or {}
+    plan_, said = read_json(paths.plan) or {}, plan_said(paths)
     names = [f"{i['kind']} {i['name']}" for i in plan_.get("items", [])]
+    hosts = [i["run"].get("host", "local") for i in plan_.get("items", []) if i.get("run")]
     return {
         "plan": paths.plan_id,
+        "host": hosts[0] if hosts else "local",
         "phase": plan_.get("phase", "?"),
         "preset": plan_.get("variant", "?"),
-        "outcome": progress.get("outcome") or ("running" if executing(paths) else "interrupted"),
-        "reason": progress.get("reason", ""),
-        "stage": progress.get("stage", ""),
-        "problem": progress.get("problem", ""),
+        "outcome": said.outcome,
+        "reason": said.progress.get("reason", ""),
+        "stage": said.progress.get("stage", ""),
+        "problem": said.progress.get("problem", ""),
+        "heard_at": said.heard_at,
         "items": [
             {"item": n, "state": s, "reason": r}
-            for n, s, r in zip(names, progress.get("states", []), progress.get("reasons", []), strict=False)
+            for n, s, r in zip(names, said.states, said.progress.get("reasons", []), strict=False)
         ],
     }
 
 
-def executing(paths: PlanPaths) -> bool:
-    """Does an executor hold this plan?"""
-    from engine.protocol.identity import Identity, alive
-
-    return alive(Identity.from_json((read_json(paths.status) or {}).get("executor")))
-
-
 def plans(arguments: argparse.Namespace) -> int:
-    space = workspace()
+    space = up_to_date()
     lines = [plan_line(space.root.plan(i)) for i in reversed(space.root.plan_ids()[-arguments.n :])]
     if arguments.json:
         print_json(lines)
     elif not lines:
         print("no plans yet. Start one: fractal-console run PHASE")
     else:
-        print(table([[sign(p["outcome"]), p["plan"], p["phase"], p["preset"], p["reason"]] for p in lines]))
+        print(table([[sign(p["outcome"]), p["plan"], p["phase"], p["preset"], p["host"], p["reason"]] for p in lines]))
     return 0
 
 
 def plan(arguments: argparse.Namespace) -> int:
-    line = plan_line(find_plan(workspace(), arguments.plan))
+    line = plan_line(find_plan(up_to_date(), arguments.plan))
     if arguments.json:
         print_json(line)
         return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from console.errors import UserError
 from console.follow import follow_plan, follow_run
@@ -14,6 +15,7 @@ from console.words import coloured, duration, shown_state, table, usd
 from console.workspace import Choice, Workspace
 from engine.config.phase import Phase, Step
 from engine.protocol.durable import read_json
+from engine.protocol.layout import PlanPaths, Root
 from engine.protocol.plan import EndPolicy, Plan
 from remote.environment import Missing, install
 
@@ -54,7 +56,8 @@ def _run_phase(space: Workspace, choice: Choice, arguments: argparse.Namespace) 
         return _dry_run(space, choice, steps)
     end = EndPolicy(save_to=arguments.save_to, on_cap=arguments.on_cap, max_hours=arguments.max_hours)
     plan = space.make_plan(choice, steps, end, arguments.stop_at_manual)
-    _install_what_is_missing(space, choice.phase)
+    if choice.host == space.local.name:
+        _install_what_is_missing(space, choice.phase)
     space.start_plan(choice, plan)
     if arguments.json:
         print_json({"plan": plan.plan_id, "runs": {i.name: i.run.run_id for i in plan.items if i.run}})
@@ -82,7 +85,8 @@ def _dry_run(space: Workspace, choice: Choice, steps: list[Step]) -> int:
 
     tree = space.tree()
     values = {**choice.resolved.config, "preset": choice.resolved.preset, "seed": choice.resolved.seed or 0}
-    work = work_folder(space.root, space.project, choice.phase, choice.resolved)
+    root = Root(Path(space.host(choice.host).root_path()))
+    work = work_folder(root, space.project, choice.phase, choice.resolved)
     print(f"would run on {choice.host}, in {work}:")
     print(table([[f"  {s.step}", " ".join(command_of(s, {**values, "work": str(work)}))] for s in steps]))
     git = tree.git.get("commit", "no git")[:10] + (" with changes" if tree.git.get("dirty") else "")
@@ -92,7 +96,7 @@ def _dry_run(space: Workspace, choice: Choice, steps: list[Step]) -> int:
     guesses = [s.estimate[choice.resolved.preset] for s in steps if choice.resolved.preset in s.estimate]
     if guesses:
         print(f"estimate: {duration(60 * sum(g.minutes for g in guesses))}, {usd(sum(g.usd for g in guesses))}")
-    missing = space.missing_part(choice.phase)
+    missing = space.missing_part(choice.phase) if choice.host == space.local.name else None
     if missing:
         print(f"would first install the {missing.extra} part ({missing.size})")
     return 0
@@ -119,7 +123,7 @@ def stop(arguments: argparse.Namespace) -> int:
     space = workspace()
     plan_ids = [p for p in space.root.plan_ids() if arguments.run in p and "-plan-" in arguments.run]
     if len(plan_ids) == 1:
-        space.local.stop_plan(plan_ids[0], _me(), arguments.why)
+        space.host(_read_plan(space.root.plan(plan_ids[0])).host).stop_plan(plan_ids[0], _me(), arguments.why)
         print(f"asked plan {plan_ids[0]} to stop: what runs is checkpointed, stopped and saved")
         return 0
     row = space.find_run(arguments.run)
@@ -149,13 +153,16 @@ def checkpoint(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def resume(arguments: argparse.Namespace) -> int:
-    space = workspace()
-    paths = find_plan(space, arguments.plan)
+def _read_plan(paths: PlanPaths) -> Plan:
     value = read_json(paths.plan)
     if value is None:
         raise UserError(f"{paths.plan} can't be read")
-    plan = Plan.from_json(value, str(paths.plan))
-    answer = space.local.launch_plan(plan)
+    return Plan.from_json(value, str(paths.plan))
+
+
+def resume(arguments: argparse.Namespace) -> int:
+    space = workspace()
+    plan = _read_plan(find_plan(space, arguments.plan))
+    answer = space.host(plan.host).launch_plan(plan)
     print(f"{plan.plan_id}: {answer}")
     return 0 if arguments.detach else follow_plan(space, plan)

@@ -200,6 +200,10 @@ class PlanPaths:
         return self.folder / "status.json"
 
     @property
+    def observed(self) -> Path:  # only in a mirror of a remote plan: the mirror, what the host said and when
+        return self.folder / "observed.json"
+
+    @property
     def requests(self) -> Path:  # anybody
         return self.folder / "stop"
 

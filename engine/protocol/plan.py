@@ -79,6 +79,11 @@ class Plan:
     created_by: str = ""
     v: int = VERSION
 
+    @property
+    def host(self) -> str:
+        """The host that executes it: its runs name it."""
+        return next((item.run.host for item in self.items if item.run is not None), "local")
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 

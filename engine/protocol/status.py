@@ -179,10 +179,16 @@ def observe(paths: RunPaths, now: float | None = None) -> Status:
 
 
 def mirrored(told: dict[str, Any], result: dict[str, Any] | None, now: float) -> Status:
-    """What the host said last; with a result here nothing more can come. A state that is old says how old."""
+    """What the host said last; with a result here nothing more can come. A state that is old says how old.
+
+    An end counts when all bytes are here: a gate is not judged, and a log not called complete, on a part of them.
+    """
     if result is not None:
         return _written(result)
     status = Status.from_json(told.get("status") or {"state": QUEUED})
+    if status.final and not told.get("whole", True):
+        words = f"{status.state} there; its last bytes are on their way here"
+        status = Status(RUNNING, words, started=status.started, stage="recording")
     age = now - float(told.get("at", 0.0))
     if status.final or age <= UNHEARD_AFTER_S:
         return status

@@ -27,6 +27,7 @@ from engine.protocol.frames import PIECE
 from engine.protocol.identity import boot_id
 from engine.protocol.layout import Root, safe_id
 from engine.protocol.plan import Plan
+from engine.protocol.plan_status import status_on_host
 from engine.protocol.spec import RunSpec
 from engine.supervisor import execute, ops, trees
 from engine.supervisor.slots import count_gpus
@@ -57,6 +58,7 @@ class Answers:
             "observe": self._observe,
             "read": self._read,
             "read-plan": self._read_plan,
+            "plan-status": lambda a: ({"value": status_on_host(self.root.plan(a["plan"]))}, b""),
             "queue": lambda a: ({"queue": ops.queue(self.root)}, b""),
             "checkpoint": self._checkpoint,
             "stop-plan": self._stop_plan,

@@ -106,6 +106,10 @@ class SshHost:
         value: dict[str, Any] | None = self.link.ask("read-plan", plan=plan_id, file=file).head["value"]
         return value
 
+    def plan_status(self, plan_id: str) -> dict[str, Any] | None:
+        value: dict[str, Any] | None = self.link.ask("plan-status", plan=plan_id).head["value"]
+        return value
+
     def stop(self, run_id: str, by: str, why: str = "", grace_s: float | None = None) -> Status:
         return _status(self.link.ask("stop", run=run_id, by=by, why=why, grace_s=grace_s).head)
 

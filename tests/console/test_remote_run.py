@@ -1,59 +1,100 @@
-"""One step on another machine, as a user does it: named, run there, its log, files and gate here."""
+"""Steps and whole phases on another machine, as a user does it: named, run there, logs, files and gates here."""
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from engine.protocol.durable import read_json
+from engine.protocol.identity import Identity
 from engine.protocol.layout import Root
+from tests.console.far_user import User, user_with_box
 from tests.console.tiny import make_project
-from tests.remote.sshd import Sshd, make_key, needs_sshd
+from tests.live import end_everything, kill_and_wait
+from tests.polling import until
+from tests.remote.sshd import needs_sshd
 
-_CHECKOUT = Path(__file__).resolve().parents[2]
+pytestmark = needs_sshd
 
 
 @pytest.fixture
-def agent(tmp_path: Path) -> Iterator[str]:
-    """The socket of an ssh-agent that holds one key, `tmp_path / key`."""
-    said = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, check=True).stdout
-    socket, pid = re.findall(r"SSH_AUTH_SOCK=([^;]+)|SSH_AGENT_PID=(\d+)", said)
-    try:
-        key = make_key(tmp_path / "key")
-        subprocess.run(["ssh-add", "-q", str(key)], env={**os.environ, "SSH_AUTH_SOCK": socket[0]}, check=True)
-        yield socket[0]
-    finally:
-        os.kill(int(pid[1]), 15)
+def user(tmp_path: Path, root: Root) -> Iterator[User]:
+    with user_with_box(tmp_path, make_project(tmp_path / "tiny"), root.path) as user:
+        yield user
+        end_everything(Root(user.far))
 
 
-@needs_sshd
-def test_a_step_runs_on_another_machine_and_its_gate_is_judged_here(tmp_path: Path, root: Root, agent: str) -> None:
-    project = make_project(tmp_path / "tiny")
-    env = {**os.environ, "SSH_AUTH_SOCK": agent, "FRACTAL_PROJECT": str(project)}
+def test_a_step_runs_on_another_machine_and_its_gate_is_judged_here(user: User, root: Root) -> None:
+    assert "succeeded" in user.types("run", "phase1-tiny", "make", "--host", "box")
+    assert "step 3 loss 0.6" in user.types("logs", "last")
+    user.types("pull", "last")
+    assert (root.work("tiny", "phase1-tiny", "cpu") / "rows.jsonl").read_text().count("\n") == 2
+    assert '"state": "passed"' in user.types("phases", "--json")
+    user.types("run", "phase1-tiny", "judge", "--host", "box")
 
-    def typed(*words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "console", *words],
-            cwd=_CHECKOUT,
-            env=env,
-            capture_output=True,
-            text=True,
-            timeout=90,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
-    with Sshd(tmp_path / "sshd", users=[tmp_path / "key"]) as server:
-        (root.path / "known_hosts").write_text(f"{server.known_as} {server.host_public()} confirmed\n")
-        typed("hosts", "add", "box", "--ssh", f"root@127.0.0.1:{server.port}", "--root", str(tmp_path / "far"))
-        assert "succeeded" in typed("run", "phase1-tiny", "make", "--host", "box")
-        assert "step 3 loss 0.6" in typed("logs", "last")
-        typed("pull", "last")
-        assert (root.work("tiny", "phase1-tiny", "cpu") / "rows.jsonl").read_text().count("\n") == 2
-        assert '"state": "passed"' in typed("phases", "--json")
-        typed("run", "phase1-tiny", "judge", "--host", "box")
+def tick(user: User) -> None:
+    user.types("tick", "phase1-tiny", "it looks right", "--preset", "cpu")
+
+
+def test_a_whole_phase_runs_on_another_machine_through_its_gates(user: User, root: Root) -> None:
+    tick(user)
+    said = user.types("run", "phase1-tiny", "--preset", "cpu", "--host", "box")
+    assert "on box" in said
+    assert "passed: every step succeeded and every gate is passed" in said
+    assert '"state": "passed"' in user.types("gates", "phase1-tiny", "--json")
+    user.types("pull", "plan-phase1")
+    assert (root.work("tiny", "phase1-tiny", "cpu") / "rows.jsonl").exists()
+
+
+def test_a_detached_plan_goes_on_without_a_console_and_is_found_again(user: User, root: Root) -> None:
+    tick(user)
+    plan = json.loads(user.types("run", "phase1-tiny", "--preset", "cpu", "--host", "box", "--detach", "--json"))
+    there = Root(user.far)
+    until(lambda: there.run(plan["runs"]["judge"]).result.exists(), "the end of the plan with no console there")
+    assert "judging" in user.types("logs", plan["runs"]["judge"], "-f")
+    assert "passed" in user.types("plan", plan["plan"])
+    assert '"state": "passed"' in user.types("phases", "--json")
+    assert user.types("runs").count(" box ") == 2
+
+
+def test_what_succeeded_there_counts_and_what_succeeded_here_does_not(user: User) -> None:
+    user.types("run", "phase1-tiny", "make", "--preset", "cpu")
+    refused = user.types("run", "phase1-tiny", "--from", "judge", "--preset", "cpu", "--host", "box", code=2)
+    assert "can't start on box: step make has not succeeded yet" in refused
+    user.types("run", "phase1-tiny", "make", "--preset", "cpu", "--host", "box")
+    tick(user)
+    assert "passed" in user.types("run", "phase1-tiny", "--from", "judge", "--preset", "cpu", "--host", "box")
+
+
+def slow_plan(user: User) -> dict[str, Any]:
+    """A plan there whose second step sleeps for a minute; it sleeps already."""
+    tick(user)
+    work = user.far / "work/tiny/phase1-tiny/cpu"
+    work.mkdir(parents=True)
+    (work / "slow").touch()
+    words = ("run", "phase1-tiny", "--preset", "cpu", "--host", "box", "--detach", "--json")
+    plan: dict[str, Any] = json.loads(user.types(*words))
+    until(lambda: Root(user.far).run(plan["runs"]["judge"]).started.exists(), "the slow step")
+    return plan
+
+
+def test_a_plan_there_is_stopped_from_here(user: User) -> None:
+    plan = slow_plan(user)
+    user.types("stop", plan["plan"], "--why", "enough")
+    user.types("stop", plan["runs"]["judge"], "--now")
+    until(lambda: "stopped" in user.types("plan", plan["plan"]), "the plan's end")
+
+
+def test_a_plan_whose_executor_was_killed_there_is_resumed_from_here(user: User) -> None:
+    plan = slow_plan(user)
+    executor = Identity.from_json((read_json(Root(user.far).plan(plan["plan"]).status) or {})["executor"])
+    assert executor is not None
+    kill_and_wait(executor)
+    assert "interrupted" in user.types("plan", plan["plan"])
+    assert "executing" in user.types("resume", plan["plan"], "--detach")
+    assert "running" in user.types("plan", plan["plan"])

@@ -253,6 +253,17 @@ class HostContract:
         assert (progress["outcome"], progress["states"]) == ("passed", ["succeeded", "passed", "succeeded"])
         assert whole(host, second.run_id, "log") == b"used\n"
 
+    def test_the_status_of_a_plan_says_whether_somebody_executes_it(self, host: Host, specs: Specs) -> None:
+        plan = plan_of(step(specs.sh("true")))
+        assert host.plan_status(plan.plan_id) is None
+        host.launch_plan(plan)
+        plan_ended(host, plan.plan_id)
+        said = until(
+            lambda: s if not (s := host.plan_status(plan.plan_id) or {})["executing"] else None, "its executor's end"
+        )
+        assert said is not None
+        assert said["progress"]["outcome"] == "passed"
+
     def test_a_plan_stops_at_a_failed_gate(self, host: Host, specs: Specs) -> None:
         first, second = specs.sh("true", step="make"), specs.sh("echo used", step="use")
         gate = Item("gate", "enough", checks=[compile_check("fact rows of make >= 10")])

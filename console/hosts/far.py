@@ -1,0 +1,159 @@
+"""What runs on hosts beyond this machine, kept up with here: copies of runs that grow, the last word on plans.
+
+    far.attach(run_id)        its copy grows from now on, until `close`
+    far.hear_plan(plan)       ask its host once; the runs that have begun are noted and copied
+    far.catch_up()            everything that was left open, as after a shut laptop; what could not be heard, in words
+    far.attend()              the same without waiting, for a screen that calls it again and again
+
+Guarantees: a host that can't be reached holds no other up, and nothing here ends because of it; the index is touched by the
+calling thread only.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from console.store import RunRow, Store
+from engine.protocol.durable import create_once, read_json
+from engine.protocol.layout import Root
+from engine.protocol.plan import Plan
+from engine.protocol.plan_status import PlanSaid, note_heard, plan_said
+from engine.protocol.status import QUEUED, Status
+from remote.host import Host, HostError
+from remote.mirrors import Followable, Mirrors, begin
+
+if TYPE_CHECKING:
+    from remote.ssh.host import SshHost
+
+# How long a verb waits for a copy to be up to date before it shows what is here.
+_LEVEL_S = 10.0
+_LOOK_S = 0.05
+
+
+class Far:
+    """See above."""
+
+    def __init__(self, root: Root, store: Store, host_of: Callable[[str], Host]) -> None:
+        self._root, self._store, self._host_of = root, store, host_of
+        self.mirrors = Mirrors(root, self._followable)
+
+    def _followable(self, name: str) -> Followable:
+        host: SshHost = self._host_of(name)  # type: ignore[assignment]
+        return host
+
+    def close(self) -> None:
+        self.mirrors.close()
+
+    # Runs
+
+    def attach(self, run_id: str) -> None:
+        """Have a copy of a remote run grow here, in the same layout, so that every reader has one code path."""
+        row = self._store.run(run_id)
+        if row is not None and row.host != "local" and not self._root.run(run_id).result.exists():
+            self.mirrors.follow(run_id, row.host)
+
+    def attend(self) -> None:
+        """Copy what goes on elsewhere, without waiting for anybody."""
+        self.mirrors.attend([(row.run_id, row.host) for row in self._open_runs()])
+
+    def _open_runs(self) -> list[RunRow]:
+        return [row for row in self._store.open_runs() if row.host != "local"]
+
+    # Plans
+
+    def begin_plan(self, plan: Plan) -> None:
+        """The first file of a plan's mirror, before its host has been asked: a crash can't hide what was started."""
+        paths = self._root.plan(plan.plan_id)
+        paths.folder.mkdir(parents=True, exist_ok=True)
+        create_once(paths.plan, plan.to_json())
+
+    def forget_plan(self, plan: Plan) -> None:
+        """Its host has refused it: nothing was started."""
+        paths = self._root.plan(plan.plan_id)
+        paths.plan.unlink(missing_ok=True)
+        paths.folder.rmdir()
+
+    def hear_plan(self, plan: Plan) -> PlanSaid:
+        """Ask a plan's host how far it is; `HostError` where it does not answer."""
+        paths = self._root.plan(plan.plan_id)
+        if plan.host == "local":
+            return plan_said(paths)
+        note_heard(paths, self._host_of(plan.host).plan_status(plan.plan_id), plan.host, time.time())
+        said = plan_said(paths)
+        for item, state in zip(plan.items, said.states, strict=False):
+            if item.run is not None and state != "waiting" and not self._root.run(item.run.run_id).result.exists():
+                self._note(item.run.run_id, plan)
+        return said
+
+    def _note(self, run_id: str, plan: Plan) -> None:
+        """A run that a plan has begun is a run like any other."""
+        if self._store.run(run_id) is None:
+            spec = next(i.run for i in plan.items if i.run is not None and i.run.run_id == run_id)
+            status = Status(QUEUED, f"begun by {plan.plan_id}")
+            begin(self._root, spec, status)
+            self._store.put_run(spec, status)
+        self.attach(run_id)
+
+    def open_plans(self) -> list[Plan]:
+        """Plans on other hosts whose end has not been heard."""
+        found = []
+        for plan_id in self._root.plan_ids():
+            paths = self._root.plan(plan_id)
+            value = read_json(paths.plan)
+            # The host first: most plans are of this machine or long over, and reading one whole costs more.
+            if value is None or _host_in(value) == "local" or plan_said(paths).is_done:
+                continue
+            found.append(Plan.from_json(value, str(paths.plan)))
+        return found
+
+    # After a while away
+
+    def catch_up(self) -> list[str]:
+        """Hear every host on which something was left open; returns a line for each that can't be reached."""
+        plans, runs = self.open_plans(), self._open_runs()
+        hosts = {plan.host for plan in plans} | {row.host for row in runs}
+        problems = self._connect(hosts)
+        for plan in plans:
+            if plan.host not in problems:
+                self._try(problems, plan.host, lambda plan=plan: self.hear_plan(plan))  # type: ignore[misc]
+        runs = self._open_runs()
+        for row in runs:
+            if row.host not in problems:
+                self._try(problems, row.host, lambda row=row: self.attach(row.run_id))  # type: ignore[misc]
+        self.wait_level([row.run_id for row in runs if row.host not in problems])
+        return [f"{name} can't be heard, so its runs are shown as they were: {said}" for name, said in problems.items()]
+
+    def _connect(self, hosts: Iterable[str]) -> dict[str, str]:
+        """All at once: the slowest decides, not their sum."""
+        problems: dict[str, str] = {}
+        tries = [threading.Thread(target=self._try, args=(problems, name, lambda n=name: self._host_of(n).root_path()))
+                 for name in sorted(hosts)]  # fmt: skip
+        for one in tries:
+            one.start()
+        for one in tries:
+            one.join()
+        return problems
+
+    def _try(self, problems: dict[str, str], host: str, work: Callable[[], object]) -> None:
+        from console.errors import UserError
+
+        try:
+            work()
+        except (HostError, UserError, OSError) as error:
+            problems[host] = str(error)
+
+    def wait_level(self, run_ids: Iterable[str], limit_s: float = _LEVEL_S) -> None:
+        """Until the copies hold everything but their logs, or the time is over."""
+        limit = time.monotonic() + limit_s
+        waited = list(run_ids)
+        while time.monotonic() < limit and not all(self.mirrors.is_level(run_id) for run_id in waited):
+            time.sleep(_LOOK_S)
+
+
+def _host_in(value: dict[str, object]) -> str:
+    items = value.get("items")
+    runs = [i["run"] for i in items if i.get("run")] if isinstance(items, list) else []
+    return str(runs[0].get("host", "local")) if runs else "local"
