@@ -66,6 +66,7 @@ class Desk:
 
 def look(space: Workspace, presets: dict[str, str]) -> Looked:
     """Every phase at the preset on show, the newest runs, and what stands in the queue."""
+    space.far.attend()
     space.refresh()
     space.reload_if_edited()
     tree = space.tree()

@@ -39,6 +39,11 @@ class Far:
     def __init__(self, root: Root, store: Store, host_of: Callable[[str], Host]) -> None:
         self._root, self._store, self._host_of = root, store, host_of
         self.mirrors = Mirrors(root, self._followable)
+        self.problems: dict[str, str] = {}
+        """Host → why it can't be heard now, as the last `attend` found it."""
+        self._asking: set[str] = set()
+        self._settled: set[str] = set()
+        """Plans that need no look any more: of this machine, or over."""
 
     def _followable(self, name: str) -> Followable:
         host: SshHost = self._host_of(name)  # type: ignore[assignment]
@@ -56,8 +61,20 @@ class Far:
             self.mirrors.follow(run_id, row.host)
 
     def attend(self) -> None:
-        """Copy what goes on elsewhere, without waiting for anybody."""
+        """Hear and copy what goes on elsewhere, without waiting for anybody."""
+        for plan in self.open_plans():
+            if plan.host not in self._asking:
+                self._asking.add(plan.host)
+                threading.Thread(target=self._ask_aside, args=(plan,), daemon=True, name=f"ask {plan.host}").start()
+            for run_id in _begun(plan, plan_said(self._root.plan(plan.plan_id))):
+                self._note(run_id, plan)
         self.mirrors.attend([(row.run_id, row.host) for row in self._open_runs()])
+
+    def _ask_aside(self, plan: Plan) -> None:
+        try:
+            self._try(self.problems, plan.host, lambda: self._ask(plan))
+        finally:
+            self._asking.discard(plan.host)
 
     def _open_runs(self) -> list[RunRow]:
         return [row for row in self._store.open_runs() if row.host != "local"]
@@ -78,15 +95,17 @@ class Far:
 
     def hear_plan(self, plan: Plan) -> PlanSaid:
         """Ask a plan's host how far it is; `HostError` where it does not answer."""
-        paths = self._root.plan(plan.plan_id)
-        if plan.host == "local":
-            return plan_said(paths)
-        note_heard(paths, self._host_of(plan.host).plan_status(plan.plan_id), plan.host, time.time())
-        said = plan_said(paths)
-        for item, state in zip(plan.items, said.states, strict=False):
-            if item.run is not None and state != "waiting" and not self._root.run(item.run.run_id).result.exists():
-                self._note(item.run.run_id, plan)
+        if plan.host != "local":
+            self._ask(plan)
+        said = plan_said(self._root.plan(plan.plan_id))
+        for run_id in _begun(plan, said) if plan.host != "local" else ():
+            self._note(run_id, plan)
+            self.attach(run_id)
         return said
+
+    def _ask(self, plan: Plan) -> None:
+        status = self._host_of(plan.host).plan_status(plan.plan_id)
+        note_heard(self._root.plan(plan.plan_id), status, plan.host, time.time())
 
     def _note(self, run_id: str, plan: Plan) -> None:
         """A run that a plan has begun is a run like any other."""
@@ -95,18 +114,19 @@ class Far:
             status = Status(QUEUED, f"begun by {plan.plan_id}")
             begin(self._root, spec, status)
             self._store.put_run(spec, status)
-        self.attach(run_id)
 
     def open_plans(self) -> list[Plan]:
         """Plans on other hosts whose end has not been heard."""
         found = []
         for plan_id in self._root.plan_ids():
             paths = self._root.plan(plan_id)
-            value = read_json(paths.plan)
-            # The host first: most plans are of this machine or long over, and reading one whole costs more.
-            if value is None or _host_in(value) == "local" or plan_said(paths).is_done:
+            value = None if plan_id in self._settled else read_json(paths.plan)
+            if value is None:
                 continue
-            found.append(Plan.from_json(value, str(paths.plan)))
+            if _host_in(value) == "local" or plan_said(paths).is_done:
+                self._settled.add(plan_id)
+            else:
+                found.append(Plan.from_json(value, str(paths.plan)))
         return found
 
     # After a while away
@@ -142,6 +162,7 @@ class Far:
 
         try:
             work()
+            problems.pop(host, None)
         except (HostError, UserError, OSError) as error:
             problems[host] = str(error)
 
@@ -151,6 +172,12 @@ class Far:
         waited = list(run_ids)
         while time.monotonic() < limit and not all(self.mirrors.is_level(run_id) for run_id in waited):
             time.sleep(_LOOK_S)
+
+
+def _begun(plan: Plan, said: PlanSaid) -> list[str]:
+    """The runs that a plan's host has started."""
+    pairs = zip(plan.items, said.states, strict=False)
+    return [item.run.run_id for item, state in pairs if item.run is not None and state != "waiting"]
 
 
 def _host_in(value: dict[str, object]) -> str:
