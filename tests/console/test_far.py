@@ -33,7 +33,9 @@ def store(here: Root) -> Any:
 
 
 def far_plan(specs: Specs) -> Plan:
-    return plan_of(step(specs.sh("echo one", host="box", step="one")), step(specs.sh("echo two", host="box", step="two")))
+    return plan_of(
+        step(specs.sh("echo one", host="box", step="one")), step(specs.sh("echo two", host="box", step="two"))
+    )
 
 
 def test_an_open_screen_sees_a_plan_there_to_its_end(here: Root, store: Store, ssh_host: SshHost, specs: Specs) -> None:
