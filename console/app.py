@@ -11,6 +11,7 @@ from textual.binding import BindingType
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
+from console.hangup import end_with_terminal
 from console.keys import bindings, changing, keys_of
 from console.messages import Done, Installed, InstallLine, Looked, Refused, Started
 from console.modes import FIRST, MODES
@@ -275,5 +276,6 @@ def run_app(*, readonly: bool = False) -> int:
     """Open the console on this terminal."""
     os.environ.setdefault("TEXTUAL_FPS", "30")
     app = ConsoleApp(open_workspace(), readonly=readonly)
+    end_with_terminal(lambda: app.call_from_thread(app.exit))
     result = app.run()
     return result if isinstance(result, int) else app.return_code or 0
