@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
@@ -33,12 +34,15 @@ _LOOK_S = 1.0  # how soon the lists notice what happened elsewhere; a run's own 
 
 class ConsoleApp(App[int]):
     TITLE = "fractal-console"
-    CSS_PATH = "app.tcss"
+    CSS_PATH = Path(__file__).with_name("app.tcss")
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("everywhere"))
     MODES = MODES
     ENABLE_COMMAND_PALETTE = True
 
     def __init__(self, space: Workspace, *, readonly: bool = False) -> None:
+        place = space.store.recall("place", {})
+        # The first mode is the one that was left: Textual would first make an empty screen, and it costs a tenth of the start.
+        self.DEFAULT_MODE = place["screen"] if place.get("screen") in MODES else FIRST  # type: ignore[misc]
         super().__init__()
         self.space = space
         self.readonly = readonly
@@ -46,14 +50,16 @@ class ConsoleApp(App[int]):
         self.presets: dict[str, str] = space.store.recall("presets", {})
         self.looked: Looked | None = None
         self.memory: dict[str, Any] = {
-            name: space.store.recall(name, default) for name, default in (("phase", ""), ("panes", {}), ("place", {}))
+            "phase": space.store.recall("phase", ""),
+            "panes": space.store.recall("panes", {}),
+            "place": place,
         }
         self._waiting_for_install: tuple[Phase, str | None, Launch] | None = None
 
     def on_mount(self) -> None:
         self.theme = self.space.store.recall("theme", "textual-dark")
         self.theme_changed_signal.subscribe(self, lambda theme: self.remember("theme", theme.name))
-        self.back_to_place(self.recalled("place", {}))
+        self.back_to_run(self.recalled("place", {}).get("run"))
         self.set_interval(_LOOK_S, self.look)
         self.look()
 
@@ -73,6 +79,9 @@ class ConsoleApp(App[int]):
         for key in (*keys_of(name, {}), *keys_of("everywhere", {})):
             action = key.action if "." in key.action else f"screen.{key.action}"
             yield SystemCommand(key.words, key.help or f"On {name}", lambda a=action: self.run_action_later(a))
+
+    def name_of(self, screen: Screen[Any]) -> str:
+        return screen_name(screen)
 
     async def run_action(self, action: Any, default_namespace: Any = None, namespaces: Any = None) -> bool:
         """Every key and every command of the palette comes through here; under `--readonly` those that change are refused."""
@@ -128,10 +137,8 @@ class ConsoleApp(App[int]):
 
     # Moving
 
-    def back_to_place(self, place: dict[str, Any]) -> None:
-        """The screen that was left last time, with its run where that is still there."""
-        name, run_id = place.get("screen", FIRST), place.get("run")
-        self.switch_mode(name if name in MODES else FIRST)
+    def back_to_run(self, run_id: str | None) -> None:
+        """The run that stood open when the console was left, where it is still there."""
         if run_id and self.space.root.run(run_id).spec.exists():
             self.call_later(self.open_run, run_id)
 

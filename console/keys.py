@@ -106,7 +106,21 @@ def changing(screen: str, action: str) -> Key | None:
     return next((k for k in every if k.changes and k.bare_action == bare), None)
 
 
-_SPOKEN = {"question_mark": "?", "colon": ":", "slash": "/", "escape": "esc"}
+ALWAYS_SHOWN = ("app.help", "app.quit")
+"""Actions whose keys stand on the last line however narrow it is."""
+
+_SPOKEN = {
+    "question_mark": "?",
+    "colon": ":",
+    "slash": "/",
+    "escape": "esc",
+    "ampersand": "&",
+    "right_square_bracket": "]",
+    "left_square_bracket": "[",
+    "equals_sign": "=",
+    "plus": "+",
+    "minus": "-",
+}
 
 
 def spoken(key: str) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from console.standing import GateStanding, PhaseStanding, StepStanding
 from console.store import RunRow
-from console.view import RunView
 from console.words import SIGNS, STYLES, ago, duration, number, usd
 from engine.protocol.gates import Verdict
+
+if TYPE_CHECKING:
+    from console.view import RunView
 
 
 def state_text(state: str) -> Text:

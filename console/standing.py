@@ -91,9 +91,7 @@ def judge_phase(
     """The standing of a phase at one preset, from its runs and what people said."""
     mine = [r for r in rows if r.preset == resolved.preset]
     by_step = {s.step: _runs_of(s, mine, resolved) for s in phase.steps}
-    evidence = {
-        step: [e for e in (evidence_of(r) for r in runs) if e is not None] for step, runs in by_step.items() if runs
-    }
+    evidence = {step: _deciding(runs, evidence_of) for step, runs in by_step.items() if runs}
     case = Case(evidence, ground_of(phase, resolved, tree), ticks, overrides)
     gates = [_judge(gate, resolved.preset, case) for gate in phase.gates]
     steps = [
@@ -109,6 +107,17 @@ def _runs_of(step: Step, rows: Sequence[RunRow], resolved: Resolved) -> list[Run
     own = standing_runs([r for r in of_step if r.variant == resolved.variant])
     others = [r for r in of_step if r.variant != resolved.variant and r.family == resolved.family]
     return own + standing_runs(others) if own else []
+
+
+def _deciding(rows: Sequence[RunRow], evidence_of: Callable[[RunRow], Evidence | None]) -> list[Evidence]:
+    """The evidence that a verdict can lean on: of each seed on each ground the newest success, the newest that goes on and
+    the newest. The hundredth run of a step is not read."""
+    found: dict[tuple[object, ...], Evidence] = {}
+    for row in rows:
+        place = (row.seed, row.code, row.family, row.state == SUCCEEDED, row.final)
+        if place not in found and (evidence := evidence_of(row)) is not None:
+            found[place] = evidence
+    return list(found.values())
 
 
 def _judge(gate: Gate, preset: str, case: Case) -> GateStanding:

@@ -113,6 +113,8 @@ class Store:
         """Runs that need no more looks; None until the index was asked."""
         self._told: dict[str, float] = {}
         """When the index was last told the values of a run that goes on."""
+        self._kept: dict[str, Evidence] = {}
+        """Evidence of runs that are over, as it was read last: it does not change any more."""
 
     def close(self) -> None:
         self._db.close()
@@ -244,9 +246,12 @@ class Store:
     def evidence(self, root: Root, row: RunRow) -> Evidence | None:
         """A run's evidence: kept once it is final, gathered anew while it is not."""
         if row.final:
+            if row.run_id in self._kept:
+                return self._kept[row.run_id]
             kept = self._db.execute("SELECT body FROM evidence WHERE run_id = ?", (row.run_id,)).fetchone()
             if kept is not None:
-                return thawed(json.loads(kept[0]))
+                self._kept[row.run_id] = thawed(json.loads(kept[0]))
+                return self._kept[row.run_id]
         reader = self._readers.setdefault(row.run_id, EvidenceReader(root.run(row.run_id)))
         evidence = reader.read(Status(row.state, row.reason, started=row.started, ended=row.ended))
         if evidence is not None and row.final:

@@ -36,13 +36,13 @@ from engine.protocol.layout import Root, RunPaths, default_root
 from engine.protocol.plan import EndPolicy, Plan
 from engine.protocol.spec import RunSpec
 from engine.protocol.status import SUCCEEDED, Status, observe
-from engine.registry import Registry
 from remote.environment import Missing, missing_extra
 from remote.host import Host, HostError, LaunchError
 from remote.local_host import LocalHost
 from remote.tree import Tree, TreeReader
 
 if TYPE_CHECKING:
+    from engine.registry import Registry
     from remote.ssh.host import SshHost
 
 
@@ -87,6 +87,8 @@ class Workspace:
     def registry(self) -> Registry:
         """Opened by the thread that first needs it, for the connection is that thread's."""
         if self._registry is None:
+            from engine.registry import Registry
+
             self._registry = Registry(self.root.path / "registry.db")
         return self._registry
 

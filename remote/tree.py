@@ -9,11 +9,14 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import os
+import re
 import shutil
 import stat
 import subprocess
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,17 +54,28 @@ class Tree:
     def code_hash(self, globs: tuple[str, ...] = ()) -> str:
         """Of the files that a step depends on: those that match `globs`, else all but docs, tests and configs."""
         if globs:
-            return _hash(f for f in self.files if any(_within(f.path, g) for g in globs))
-        return _hash(f for f in self.files if not any(fnmatch.fnmatch(f.path, g) for g in _NOT_CODE))
+            within = _named_by(globs)
+            return _hash(f for f in self.files if within(f.path))
+        not_code = _matching(_NOT_CODE)
+        return _hash(f for f in self.files if not not_code(f.path))
 
     @property
     def large(self) -> list[TreeFile]:
         return [f for f in self.files if f.size > _LARGE_BYTES]
 
 
-def _within(path: str, glob: str) -> bool:
-    """Does the glob name this file, or a folder above it?"""
-    return fnmatch.fnmatch(path, glob) or path.startswith(glob.rstrip("/") + "/")
+@lru_cache
+def _matching(globs: tuple[str, ...]) -> Callable[[str], object]:
+    """Does one of the globs name this file? As one expression: asked for every file at every look."""
+    return re.compile("|".join(fnmatch.translate(os.path.normcase(g)) for g in globs)).match
+
+
+@lru_cache
+def _named_by(globs: tuple[str, ...]) -> Callable[[str], object]:
+    """Does one of the globs name this file, or a folder above it?"""
+    folders = tuple(g.rstrip("/") + "/" for g in globs)
+    match = _matching(globs)
+    return lambda path: path.startswith(folders) or match(path)
 
 
 def _hash(files: Any) -> str:

@@ -6,7 +6,6 @@ import sqlite3
 from dataclasses import dataclass
 
 from remote.cloud.cloud_paths import CloudPaths
-from remote.cloud.ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,8 @@ def burning(paths: CloudPaths, now: float) -> Burning:
     """Read the ledger; costs a look at a file where nothing was ever rented."""
     if not paths.ledger.exists():
         return Burning()
+    from remote.cloud.ledger import Ledger  # only where there is one to read
+
     try:
         with Ledger(paths.ledger) as ledger:
             entries = ledger.open()

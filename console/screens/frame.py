@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ConsoleScreen(Screen[None]):
-    """Compose begins with `yield Masthead()` and ends with `yield Footer()`."""
+    """Compose begins with `yield Masthead()` and ends with `yield KeyLine()`."""
 
     app: ConsoleApp
     _is_settled = False

@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static
 
 from console.keys import bindings
 from console.messages import Looked
@@ -17,6 +17,7 @@ from console.screens.dialogs import Ask, Launch, LaunchDialog
 from console.screens.frame import ConsoleScreen
 from console.specs import all_presets
 from console.standing import PhaseStanding
+from console.widgets.keyline import KeyLine
 from console.widgets.masthead import Masthead
 from console.widgets.rows import Rows
 from console.words import duration, usd
@@ -44,7 +45,7 @@ class PhasesScreen(ConsoleScreen):
                 yield Rows(id="steps", title="Steps")
                 yield Rows(id="gates", title="Gates")
         yield Static("", id="problems", markup=False)
-        yield Footer()
+        yield KeyLine()
 
     def on_mount(self) -> None:
         self.query_one("#phase-list").focus()

@@ -7,7 +7,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from console.keys import bindings
 from console.messages import Looked
@@ -17,6 +17,7 @@ from console.screens.frame import ConsoleScreen
 from console.view import RunView, chart_groups, gate_lines_for, gated_first
 from console.widgets.chart import Chart, Threshold
 from console.widgets.grid import ChartGrid
+from console.widgets.keyline import KeyLine
 from console.widgets.log import LogView
 from console.widgets.masthead import Masthead
 from console.widgets.rows import Rows
@@ -48,7 +49,7 @@ class RunScreen(ConsoleScreen):
             with Vertical(id="run-side"):
                 yield Rows(id="run-gates", title="Gates")
                 yield Static("", id="run-events", classes="pane")
-        yield Footer()
+        yield KeyLine()
 
     def on_mount(self) -> None:
         self.query_one("#run-events").border_title = "Events"

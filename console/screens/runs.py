@@ -7,12 +7,13 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.widgets import Footer, Input, OptionList
+from textual.widgets import Input, OptionList
 
 from console.keys import bindings
 from console.messages import Looked
 from console.paint import run_line
 from console.screens.frame import ConsoleScreen
+from console.widgets.keyline import KeyLine
 from console.widgets.masthead import Masthead
 from console.widgets.rows import Rows
 
@@ -29,7 +30,7 @@ class RunsScreen(ConsoleScreen):
         yield Masthead()
         yield Rows(id="run-list", title="Runs")
         yield Input(placeholder="filter: words that must all be there", id="filter")
-        yield Footer()
+        yield KeyLine()
 
     def on_mount(self) -> None:
         self.query_one("#run-list").focus()

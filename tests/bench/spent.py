@@ -31,8 +31,10 @@ def spent(argv: Sequence[str], runs: int = 5, env: dict[str, str] | None = None)
     for at in range(runs + 1):
         begun = time.perf_counter()
         process = subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _, _, usage = os.wait4(process.pid, 0)
-        process.returncode = 0
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:  # what fails at once would look quick
+            raise subprocess.CalledProcessError(process.returncode, list(argv))
         if at:
             cpu.append(usage.ru_utime + usage.ru_stime)
             wall.append(time.perf_counter() - begun)
