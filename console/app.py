@@ -14,20 +14,16 @@ from textual.screen import Screen
 
 from console.hangup import end_with_terminal
 from console.keys import bindings, changing, keys_of
-from console.messages import Done, Installed, InstallLine, Looked, Refused, Started
+from console.launching import Launching
+from console.messages import Done, HostHeard, Installed, InstallLine, Looked, Refused, Rehearsed, Started
 from console.modes import FIRST, MODES
 from console.paint import fresh_ticks
 from console.rental.burning import Burning
-from console.screens.dialogs import Installing, Launch
+from console.screens.dialogs import Installing
 from console.screens.frame import ConsoleScreen
-from console.specs import resolve_config
 from console.standing import PhaseStanding
-from console.words import duration, usd
 from console.workers import Desk, open_workspace
-from console.workspace import Choice, Workspace
-from engine.config.phase import Phase
-from engine.protocol.plan import EndPolicy
-from remote.environment import Missing, install
+from console.workspace import Workspace
 
 _LOOK_S = 1.0  # how soon the lists notice what happened elsewhere; a run's own screen reads four times a second
 
@@ -54,7 +50,7 @@ class ConsoleApp(App[int]):
             "panes": space.store.recall("panes", {}),
             "place": place,
         }
-        self._waiting_for_install: tuple[Phase, str | None, Launch] | None = None
+        self.launching = Launching(self)
 
     def on_mount(self) -> None:
         self.theme = self.space.store.recall("theme", "textual-dark")
@@ -173,42 +169,6 @@ class ConsoleApp(App[int]):
 
     # Acting
 
-    def launch_summary(self, phase: Phase, step: str | None, preset: str, overrides: dict[str, Any]) -> str:
-        """What would be started; raises UserError where it can't be."""
-        resolved = resolve_config(self.space.project, phase, preset, overrides)
-        steps = [phase.step_named(step)] if step else self.space.steps_for_plan(phase, resolved)
-        guesses = [s.estimate[preset] for s in steps if preset in s.estimate]
-        lines = [
-            f"{len(steps)} step(s) on local: {' → '.join(s.step for s in steps)}",
-            f"files go to variant {resolved.variant}",
-        ]
-        if guesses:
-            lines.append(
-                f"estimate {duration(60 * sum(g.minutes for g in guesses))}, {usd(sum(g.usd for g in guesses))}"
-            )
-        missing = self.space.missing_part(phase)
-        if missing is not None:
-            lines.append(f"installs the {missing.extra} part first: {missing.size}")
-        return "\n".join(lines)
-
-    def launch(self, phase: Phase, step: str | None, launch: Launch) -> None:
-        """Start it; install what is missing first, with pip's words on screen."""
-        missing = self.space.missing_part(phase)
-        if missing is not None:
-            self._waiting_for_install = (phase, step, launch)
-            self.push_screen(Installing(f"{missing.words()} Installing it now."))
-            self.run_worker(lambda: self._install(missing), thread=True, group="install", exclusive=True)
-            return
-        self.desk.do(lambda space: _start(space, phase, step, launch))
-
-    def _install(self, missing: Missing) -> None:
-        try:
-            for line in install(missing):
-                self.post_message(InstallLine(line))
-            self.post_message(Installed())
-        except RuntimeError as error:
-            self.post_message(Installed(str(error)))
-
     def on_install_line(self, message: InstallLine) -> None:
         if isinstance(self.screen, Installing):
             self.screen.add(message.line)
@@ -216,11 +176,16 @@ class ConsoleApp(App[int]):
     def on_installed(self, message: Installed) -> None:
         if isinstance(self.screen, Installing):
             self.pop_screen()
-        waiting, self._waiting_for_install = self._waiting_for_install, None
-        if message.error is not None:
-            self.say(message.error, "error")
-        elif waiting is not None:
-            self.launch(*waiting)
+        self.launching.installed(message)
+
+    def on_rehearsed(self, message: Rehearsed) -> None:
+        from console.screens.launch import LaunchDialog
+
+        if isinstance(self.screen, LaunchDialog):
+            self.screen.show(message.rehearsal)
+
+    def on_host_heard(self, message: HostHeard) -> None:
+        self.launching.heard(message)
 
     def stop_run(self, run_id: str) -> None:
         def stop(space: Workspace) -> Done:
@@ -265,18 +230,6 @@ class ConsoleApp(App[int]):
 def screen_name(screen: Screen[Any]) -> str:
     """Its name in the table of keys."""
     return type(screen).__name__.removesuffix("Screen").lower()
-
-
-def _start(space: Workspace, phase: Phase, step: str | None, launch: Launch) -> Started:
-    """Launch a step, or a plan over the phase."""
-    choice = Choice(phase, space.choose(phase, launch.preset, launch.overrides))
-    if step is not None:
-        spec, _ = space.start_step(choice, phase.step_named(step))
-        return Started(spec.run_id, f"started {spec.step} as {spec.run_id}")
-    plan = space.make_plan(choice, space.steps_for_plan(phase, choice.resolved), EndPolicy())
-    space.start_plan(choice, plan)
-    first = next(i.run for i in plan.items if i.run is not None)
-    return Started(first.run_id, f"the plan runs on this host by itself: {plan.plan_id}")
 
 
 def run_app(*, readonly: bool = False) -> int:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
 
 from console.rental.burning import Burning
 from console.standing import PhaseStanding
 from console.store import RunRow
+
+if TYPE_CHECKING:
+    from console.rehearsal import Rehearsal, There
 
 
 @dataclass
@@ -46,6 +49,25 @@ class Refused(Message):
     """An action was refused, with the reason and what to do."""
 
     words: str
+
+
+@dataclass
+class Rehearsed(Message):
+    """What would happen if what stands in the launch dialog were started."""
+
+    rehearsal: Rehearsal
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, Rehearsed)
+
+
+@dataclass
+class HostHeard(Message):
+    """What another host has of the source and who waits there, or why it could not be asked."""
+
+    host: str
+    there: There | None
+    problem: str = ""
 
 
 @dataclass

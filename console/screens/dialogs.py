@@ -1,18 +1,14 @@
-"""Small questions over a screen: a reason, a yes or no, what to launch, what pip says. Each returns its answer, or None."""
+"""Small questions over a screen: a reason, a yes or no, what pip says. Each returns its answer, or None."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Input, Label, OptionList, Static
-
-from console.errors import UserError
+from textual.widgets import Input, Label, Static
 
 _CANCEL: list[BindingType] = [Binding("escape", "cancel", "Cancel")]
 
@@ -60,81 +56,6 @@ class Confirm(ModalScreen[bool]):
 
     def action_cancel(self) -> None:
         self.dismiss(False)
-
-
-@dataclass(frozen=True)
-class Launch:
-    """What was chosen in the launch dialog."""
-
-    preset: str
-    overrides: dict[str, Any]
-
-
-class LaunchDialog(ModalScreen[Launch | None]):
-    """Preset and overrides; the summary is checked with every key, so that nothing bad can be started."""
-
-    BINDINGS: ClassVar[list[BindingType]] = _CANCEL
-
-    def __init__(
-        self, title: str, presets: list[str], preset: str, summary: Callable[[str, dict[str, Any]], str]
-    ) -> None:
-        super().__init__()
-        self.words, self.presets, self.preset, self.summary = title, presets, preset, summary
-        self.sound = False
-
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog"):
-            yield Label(self.words, classes="title", markup=False)
-            yield OptionList(*self.presets, id="presets", markup=False)
-            yield Input(placeholder="overrides, such as: seed=1 train.iters=500", id="overrides")
-            yield Static("", id="summary", markup=False)
-            yield Label("enter starts · tab between preset and overrides · esc cancels", classes="hint")
-
-    def on_mount(self) -> None:
-        presets = self.query_one("#presets", OptionList)
-        presets.highlighted = self.presets.index(self.preset) if self.preset in self.presets else 0
-        presets.focus()
-        self.check()
-
-    def on_option_list_option_highlighted(self, message: OptionList.OptionHighlighted) -> None:
-        self.preset = self.presets[message.option_index]
-        self.check()
-
-    def on_input_changed(self) -> None:
-        self.check()
-
-    def overrides(self) -> dict[str, Any]:
-        from engine.config.load import parse_overrides
-
-        return parse_overrides(self.query_one("#overrides", Input).value.split())
-
-    def check(self) -> None:
-        """Say what would run, or what is wrong."""
-        from engine.config.load import ConfigError
-
-        if not self.is_mounted:
-            return
-        summary = self.query_one("#summary", Static)
-        try:
-            summary.update(self.summary(self.preset, self.overrides()))
-            self.sound = True
-        except (UserError, ConfigError) as error:
-            summary.update(f"✗ {error}")
-            self.sound = False
-        summary.set_class(not self.sound, "problem")
-
-    def on_option_list_option_selected(self) -> None:
-        self.start()
-
-    def on_input_submitted(self) -> None:
-        self.start()
-
-    def start(self) -> None:
-        if self.sound:
-            self.dismiss(Launch(self.preset, self.overrides()))
-
-    def action_cancel(self) -> None:
-        self.dismiss(None)
 
 
 class Installing(ModalScreen[bool]):

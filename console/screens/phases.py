@@ -11,9 +11,10 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, OptionList, Static
 
 from console.keys import bindings
+from console.launching import Wish
 from console.messages import Looked
 from console.paint import gate_rows, goal_text, phase_line, step_lines
-from console.screens.dialogs import Ask, Launch, LaunchDialog
+from console.screens.dialogs import Ask
 from console.screens.frame import ConsoleScreen
 from console.specs import all_presets
 from console.standing import PhaseStanding
@@ -150,7 +151,7 @@ class PhasesScreen(ConsoleScreen):
         if step.blocked:
             self.app.say(f"{step.step.step} can't start: {step.blocked}", "warning")
             return
-        self.ask_launch(s, step.step.step)
+        self.app.launching.ask(Wish(s.phase, step.step.step), s.preset)
 
     def action_launch_phase(self) -> None:
         s = self.standing
@@ -160,22 +161,7 @@ class PhasesScreen(ConsoleScreen):
         if first is not None and first.blocked:
             self.app.say(f"{s.phase.phase} can't start: {first.blocked}", "warning")
             return
-        self.ask_launch(s, None)
-
-    def ask_launch(self, s: PhaseStanding, step: str | None) -> None:
-        """Preset and overrides; then it starts."""
-        phase, space = s.phase, self.app.space
-        title = f"Run {step} of {phase.phase}" if step else f"Run every step of {phase.phase}, gates between"
-
-        def chosen(launch: Launch | None) -> None:
-            if launch is not None:
-                self.app.presets[phase.phase] = launch.preset
-                self.app.launch(phase, step, launch)
-
-        def summary(preset: str, overrides: dict[str, Any]) -> str:
-            return self.app.launch_summary(phase, step, preset, overrides)
-
-        self.app.push_screen(LaunchDialog(title, all_presets(space.project, phase), s.preset, summary), chosen)
+        self.app.launching.ask(Wish(s.phase, None), s.preset)
 
     def action_next_preset(self) -> None:
         s = self.standing

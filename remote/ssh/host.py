@@ -24,7 +24,7 @@ from remote.ssh.config import Target, resolve
 from remote.ssh.connect import connect
 from remote.ssh.connection import Connection
 from remote.ssh.trust import Person, Trust
-from remote.sync import Sync
+from remote.sync import Sync, Synced
 from remote.tree import Tree
 
 
@@ -82,6 +82,11 @@ class SshHost:
     def put_tree(self, tree: Tree) -> str:
         with self._sync_lock:
             return self._sync.put(tree).path
+
+    def look_tree(self, tree: Tree) -> Synced:
+        """What `put_tree` would send; sends nothing."""
+        with self._sync_lock:
+            return self._sync.look(tree)
 
     def launch(self, spec: RunSpec) -> Status:
         return _status(self.link.ask("launch", spec=spec.to_json()).head)
