@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.messages import HostHeard, Installed, InstallLine, Rehearsed, Started
-from console.specs import all_presets, resolve_config
+from console.specs import all_presets, capped, resolve_config
 from console.workspace import Choice, Workspace
 from engine.config.phase import Phase, Step
 from engine.protocol.plan import EndPolicy
@@ -165,13 +165,6 @@ def chosen_steps(space: Workspace, wish: Wish, launch: Launch) -> tuple[Choice, 
     if wish.step is None:
         return choice, space.steps_for_plan(wish.phase, resolved)
     return choice, [wish.phase.step_named(wish.step)]
-
-
-def capped(step: Step, max_hours: float | None, max_usd: float | None, price_usd_per_h: float) -> Step:
-    """A step with its time limit brought down to the caps: at a cap it is stopped by the ladder."""
-    hours = EndPolicy(max_hours=max_hours, max_usd=max_usd, price_usd_per_h=price_usd_per_h).seconds_allowed()
-    limits = [h for h in (step.timeout_hours, None if hours is None else hours / 3600) if h is not None]
-    return step.model_copy(update={"timeout_hours": min(limits)}) if limits else step
 
 
 def begin(space: Workspace, wish: Wish, launch: Launch) -> Started:

@@ -157,8 +157,8 @@ def _planned(choice: Choice, step: Step, work: str) -> Planned:
     resolved = choice.resolved
     values = {**resolved.config, "work": work, "preset": resolved.preset, "seed": resolved.seed or 0}
     guess = step.estimate.get(resolved.preset)
-    told = (guess.minutes, guess.usd) if guess else (None, None)
-    return Planned(step.step, command_of(step, values), *told, step.gpus_at(resolved.preset))
+    minutes, money = (guess.minutes, guess.usd) if guess else (None, None)
+    return Planned(step.step, command_of(step, values), minutes, money, step.gpus_at(resolved.preset))
 
 
 def _source(tree: Tree, sent: list[tuple[str, int]] | None) -> Source:
@@ -193,7 +193,7 @@ def place_of(queue: Sequence[dict[str, Any]], kind: str, needed: int, gpus: int)
 def _blocked(space: Workspace, choice: Choice, steps: Sequence[Step], tree: Tree) -> str:
     if not steps:
         return f"{choice.phase.phase} has no step at preset {choice.resolved.preset}"
-    standing = space.standing(choice.phase, choice.resolved, tree)
+    standing = space.standing(choice.phase, choice.resolved, tree, choice.host)
     first = next((s for s in standing.steps if s.step.step == steps[0].step), None)
     if first is None:
         return f"step {steps[0].step} does not belong to preset {choice.resolved.preset}"

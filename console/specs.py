@@ -79,6 +79,8 @@ def resolve_config(project: Project, phase: Phase, preset: str, overrides: dict[
         raise UserError(f"{phase.phase} has no preset {preset!r}{nearest(preset, names)}. It has: {', '.join(names)}")
     try:
         raw = _raw_config(project, phase, preset, overrides)
+        if phase.config is None:
+            _no_slip(phase, _raw_config(project, phase, preset, {}), overrides, f"configs/{phase.phase} at {preset}")
         config = _checked(phase, raw, f"configs/{phase.phase} at {preset}")
     except ConfigError as error:
         raise UserError(str(error)) from None
@@ -90,6 +92,16 @@ def _raw_config(project: Project, phase: Phase, preset: str, overrides: dict[str
     if preset in presets_of(project.configs, phase.phase):
         return merge(merge(resolve(project.configs, phase.phase, preset), stated), overrides)
     return merge(stated, overrides) | {"preset": preset}
+
+
+def _no_slip(phase: Phase, raw: dict[str, Any], overrides: dict[str, Any], where: str) -> None:
+    """Without a model any key may be new, as a program may read it; one that is nearly a known key is a slip."""
+    used = {word for step in phase.steps for word in re.findall(r"\{([A-Za-z_][\w.]*)\}", step.run)}
+    known = {key for key, _ in _flat(raw)} | used | {"seed", "wandb.mode", "wandb.project", "wandb.name", "wandb.tags"}
+    for key, _ in _flat(overrides):
+        hint = "" if key in known or any(k.startswith(f"{key}.") for k in known) else nearest(key, sorted(known))
+        if hint:
+            raise ConfigError(f"{where}: unknown key {key!r}{hint}")
 
 
 def _checked(phase: Phase, raw: dict[str, Any], where: str) -> dict[str, Any]:
@@ -140,6 +152,13 @@ def missing_code(step: Step, folder: Path) -> str | None:
         return f"{path}.py" if package and not exists else None
     script = next((w for w in words[1:] if w.endswith(".py")), None)
     return script if script and not Path(script).is_absolute() and not (folder / script).exists() else None
+
+
+def capped(step: Step, max_hours: float | None, max_usd: float | None, price_usd_per_h: float) -> Step:
+    """A step with its time limit brought down to the caps: at a cap it is stopped by the ladder."""
+    hours = EndPolicy(max_hours=max_hours, max_usd=max_usd, price_usd_per_h=price_usd_per_h).seconds_allowed()
+    limits = [h for h in (step.timeout_hours, None if hours is None else hours / 3600) if h is not None]
+    return step.model_copy(update={"timeout_hours": min(limits)}) if limits else step
 
 
 def work_folder(root: Root, project: Project, phase: Phase, resolved: Resolved) -> Path:

@@ -246,7 +246,7 @@ class Workspace:
         """Have a copy of a remote run grow here; nothing to do for one of this machine."""
         self.far.attach(run_id)
 
-    def _ssh(self, name: str) -> SshHost:
+    def ssh(self, name: str) -> SshHost:
         host = self.host(name)
         assert not isinstance(host, LocalHost)
         return cast("SshHost", host)
@@ -265,7 +265,7 @@ class Workspace:
         if host is self.local:
             prefix = [str(self._bin())] if self.project.bin or self._is_own_project() else []
             return place_here(host, tree, phase, self.project.folder, prefix)
-        return place_there(self._ssh(host.name), tree, phase, self.project.folder, lambda line: self.tell(line))
+        return place_there(self.ssh(host.name), tree, phase, self.project.folder, lambda line: self.tell(line))
 
     def _is_own_project(self) -> bool:
         """Is the project this very checkout, so that its environment is the one we run in?"""

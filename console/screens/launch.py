@@ -124,7 +124,7 @@ class LaunchDialog(ModalScreen[Launch | None]):
 
     def check(self) -> None:
         """Say what is wrong, or ask what would happen."""
-        if not self.is_mounted:
+        if not self.is_running:
             return
         try:
             launch = self.chosen()

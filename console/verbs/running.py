@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from console.errors import UserError
 from console.follow import follow_plan, follow_run
-from console.specs import work_folder
+from console.specs import capped
 from console.verbs.common import chosen, print_json, workspace
 from console.verbs.looking import find_plan
-from console.words import coloured, duration, shown_state, table, usd
+from console.words import coloured, duration, shown_state, table
 from console.workspace import Choice, Workspace
 from engine.config.phase import Phase, Step
 from engine.protocol.durable import read_json
-from engine.protocol.layout import PlanPaths, Root
+from engine.protocol.layout import PlanPaths
 from engine.protocol.plan import EndPolicy, Plan
 from remote.environment import Missing, install
+from remote.host import HostError
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -32,9 +32,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run_step(space: Workspace, choice: Choice, step: Step, arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
-        return _dry_run(space, choice, [step])
+        return _dry_run(space, choice, [step], arguments.json)
     if choice.host == space.local.name:
         _install_what_is_missing(space, choice.phase)
+    step = capped(step, arguments.max_hours, arguments.max_usd, _price(space, choice, arguments.max_usd))
     spec, status = space.start_step(choice, step, arguments.force)
     if arguments.json:
         print_json({"run": spec.run_id, "status": status.to_json()})
@@ -53,8 +54,14 @@ def _run_phase(space: Workspace, choice: Choice, arguments: argparse.Namespace) 
     if arguments.force:
         raise UserError("--force starts one step: name it. A whole phase goes through its gates")
     if arguments.dry_run:
-        return _dry_run(space, choice, steps)
-    end = EndPolicy(save_to=arguments.save_to, on_cap=arguments.on_cap, max_hours=arguments.max_hours)
+        return _dry_run(space, choice, steps, arguments.json)
+    end = EndPolicy(
+        save_to=arguments.save_to,
+        on_cap=arguments.on_cap,
+        max_hours=arguments.max_hours,
+        max_usd=arguments.max_usd,
+        price_usd_per_h=_price(space, choice, arguments.max_usd),
+    )
     plan = space.make_plan(choice, steps, end, arguments.stop_at_manual)
     if choice.host == space.local.name:
         _install_what_is_missing(space, choice.phase)
@@ -70,6 +77,16 @@ def _run_phase(space: Workspace, choice: Choice, arguments: argparse.Namespace) 
     return follow_plan(space, plan)
 
 
+def _price(space: Workspace, choice: Choice, max_usd: float | None) -> float:
+    """What the host costs an hour; a cap in dollars needs to know."""
+    from console.rehearsal import price_of
+
+    price = price_of(space.root.path, choice.host)
+    if max_usd is not None and not price:
+        raise UserError(f"--max-usd: what {choice.host} costs an hour is not known here; cap it with --max-hours")
+    return price
+
+
 def _announce(plan: Plan, choice: Choice) -> None:
     names = " → ".join(f"gate {i.name}" if i.kind == "gate" else i.name for i in plan.items)
     print(coloured(f"{plan.phase} at {plan.variant} on {choice.host}", "bold") + f"   plan {plan.plan_id}")
@@ -79,26 +96,25 @@ def _announce(plan: Plan, choice: Choice) -> None:
         print(f"cap: {duration(cap)}, then {plan.end.on_cap}")
 
 
-def _dry_run(space: Workspace, choice: Choice, steps: list[Step]) -> int:
-    """What would run and where; nothing is started or copied."""
-    from engine.config.phase import command_of
+def _dry_run(space: Workspace, choice: Choice, steps: list[Step], as_json: bool) -> int:
+    """What would run and where, what would be sent and what it would cost; nothing is started, copied or sent."""
+    from console.rehearsal import look_there, rehearse, words
 
-    tree = space.tree()
-    values = {**choice.resolved.config, "preset": choice.resolved.preset, "seed": choice.resolved.seed or 0}
-    root = Root(Path(space.host(choice.host).root_path()))
-    work = work_folder(root, space.project, choice.phase, choice.resolved)
-    print(f"would run on {choice.host}, in {work}:")
-    print(table([[f"  {s.step}", " ".join(command_of(s, {**values, "work": str(work)}))] for s in steps]))
-    git = tree.git.get("commit", "no git")[:10] + (" with changes" if tree.git.get("dirty") else "")
-    print(f"source: {len(tree.files)} files, {sum(f.size for f in tree.files) / 1e6:.1f} MB, tree {tree.hash} ({git})")
-    for file in tree.large:
-        print(coloured(f"  large: {file.path}, {file.size / 1e6:.0f} MB", "yellow"))
-    guesses = [s.estimate[choice.resolved.preset] for s in steps if choice.resolved.preset in s.estimate]
-    if guesses:
-        print(f"estimate: {duration(60 * sum(g.minutes for g in guesses))}, {usd(sum(g.usd for g in guesses))}")
-    missing = space.missing_part(choice.phase) if choice.host == space.local.name else None
-    if missing:
-        print(f"would first install the {missing.extra} part ({missing.size})")
+    there = None
+    if choice.host != space.local.name:
+        try:
+            there = look_there(space.ssh(choice.host), space.tree())
+        except HostError as error:
+            raise UserError(str(error)) from error
+    rehearsal = rehearse(space, choice, steps, there)
+    if as_json:
+        print_json(rehearsal.to_json())
+        return 0
+    print(f"would run on {choice.host}, in {rehearsal.work}:")
+    print(table([[f"  {s.step}", " ".join(s.argv)] for s in rehearsal.steps]))
+    for name, line in words(rehearsal)[1:]:
+        warns = name == "!" or line.startswith("! ")
+        print(coloured(f"{line if warns and name != '!' else f'{name}  {line}'}", "yellow" if warns else None))
     return 0
 
 

@@ -47,8 +47,9 @@ def run(p: ArgumentParser) -> None:
     p.add_argument("--force", metavar="REASON", help="start one step although a gate or step before it is not passed")
     p.add_argument("--stop-at-manual", action="store_true", help="let a plan stop where only a person can tick")
     p.add_argument(
-        "--max-hours", type=float, metavar="H", help="cap of the plan: checkpoint, save and end after H hours"
+        "--max-hours", type=float, metavar="H", help="cap: a plan is checkpointed, saved and ended after H hours"
     )
+    p.add_argument("--max-usd", type=float, metavar="D", help="the same in dollars, on a rented host")
     p.add_argument("--save-to", metavar="FOLDER", help="at the end copy required files there and verify them by hash")
     p.add_argument(
         "--on-cap",

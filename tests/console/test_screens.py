@@ -86,10 +86,10 @@ async def test_one_step_is_launched_with_an_override_that_is_checked_first(folde
     async with driven(folder, root) as driver:
         await driver.keys("tab", "r")
         await driver.sees("Run make of phase1-tiny")
-        await driver.keys("tab", *"level")
+        await driver.keys("tab", "tab", *"level")
         await driver.sees("is no override")
         await driver.keys("equals_sign", "7")
-        await driver.sees("variant cpu+level=7")
+        await driver.sees("at cpu+level=7")
         await driver.keys("enter")
         await driver.until(lambda: isinstance(driver.app.screen, RunScreen), "the run's screen")
         await driver.sees("succeeded")
