@@ -35,7 +35,7 @@ class Recipe:
 
     hash: str
     commands: tuple[str, ...]
-    """Of `sh`, with `$ENV` (the environment) and `$TREE` (the source)."""
+    """Of `sh`, with `$ENV` (the environment) and `$TREE` (the source): the first makes it, the others fill it."""
 
 
 def recipe_for(tree: Tree, extra: str | None = None, python: str = _PYTHON) -> Recipe | None:
@@ -61,19 +61,34 @@ def recipe_for(tree: Tree, extra: str | None = None, python: str = _PYTHON) -> R
     return Recipe(hashlib.sha256(said.encode()).hexdigest()[:16], commands)
 
 
+# Exit codes of the script, one per stage.
+_NO_UV, _NO_PACKAGES, _NO_PYTHON = 41, 42, 43
+
+# uv by its own script; where there is no curl or it is not reached, by pip, which Debian's python3 allows in `--user` only
+# with the second form.
+_UV_WAYS = (
+    f"curl -LsSf {_GET_UV} | sh",
+    f"wget -qO- {_GET_UV} | sh",
+    "python3 -m pip install --quiet --user uv",
+    "python3 -m pip install --quiet --user --break-system-packages uv",
+)
+
+
 def script_of(recipe: Recipe, tree_path: str) -> str:
-    """What is run on the host, in its root. Staged under a name of its own, renamed when whole."""
+    """What is run on the host, in its root."""
     # A venv's scripts name its own path, so it is made in place; a file that is written last says that it is whole.
+    make, *fill = recipe.commands
+    ways = " || ".join(f"{{ {way} && command -v uv >/dev/null; }}" for way in _UV_WAYS)
     return "\n".join(
         [
             'PATH="$HOME/.local/bin:$PATH"; export PATH',
-            f'TREE={shlex.quote(tree_path)}; ENV="$PWD/envs/{recipe.hash}"; mkdir -p envs',
+            f'TREE={shlex.quote(tree_path)}; ENV="$PWD/envs/{recipe.hash}"; mkdir -p envs || exit {_NO_PYTHON}',
             f'if command -v flock >/dev/null; then exec 9>"envs/.lock-{recipe.hash}"; flock 9; fi',
             '[ -e "$ENV/.complete" ] && exit 0',
-            f"command -v uv >/dev/null || {{ echo 'installing uv'; curl -LsSf {_GET_UV} | sh || exit 41; }}",
-            "command -v uv >/dev/null || exit 41",
-            'rm -rf "$ENV"',
-            *(f"{command} || exit 42" for command in recipe.commands),
+            f"command -v uv >/dev/null || {{ echo 'installing uv'; {ways}; }} || exit {_NO_UV}",
+            f'rm -rf "$ENV"; echo "making the environment envs/{recipe.hash}"',
+            f"{make} || exit {_NO_PYTHON}",
+            *(f"echo 'installing the packages of the project'; {command} || exit {_NO_PACKAGES}" for command in fill),
             'touch "$ENV/.complete"',
         ]
     )
@@ -85,11 +100,24 @@ def ensure(host: SshHost, recipe: Recipe, tree_path: str, say: Callable[[str], N
     last = next((line for line in reversed(done.output.splitlines()) if line.strip()), "it said nothing")
     if not done.in_time:
         raise EnvError(f"{host.name}: the environment was not ready after {_INSTALL_S / 60:.0f} min ({last})")
-    if done.code == 41:
-        raise EnvError(
-            f"{host.name} has no uv and it could not be installed ({last}). "
-            f"Install it there (pip install uv), or name an existing environment: hosts add {host.name} … --env PATH"
-        )
     if done.code != 0:
-        raise EnvError(f"{host.name}: installing the project's packages failed: {last}")
+        raise EnvError(f"{host.name}{_problem(host.name, done.code, last)}")
     return f"{host.root_path()}/envs/{recipe.hash}/bin"
+
+
+def _problem(host: str, code: int, last: str) -> str:
+    """What stage failed, and what mends it."""
+    if "No space left" in last or "os error 28" in last:
+        return (
+            f": its disk is full ({last}). Free some space there, or use a larger one: hosts add {host} … --root FOLDER"
+        )
+    if code == _NO_UV:
+        return (
+            f" has no uv and it could not be installed ({last}). "
+            f"Install it there (pip install uv), or name an existing environment: hosts add {host} … --env PATH"
+        )
+    if code == _NO_PYTHON:
+        return (
+            f": uv could not make an environment with Python {_PYTHON}: {last}. Try there: uv python install {_PYTHON}"
+        )
+    return f": installing the project's packages failed: {last}"

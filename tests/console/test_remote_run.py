@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,3 +100,38 @@ def test_a_plan_whose_executor_was_killed_there_is_resumed_from_here(user: User)
     assert "interrupted" in user.types("plan", plan["plan"])
     assert "executing" in user.types("resume", plan["plan"], "--detach")
     assert "running" in user.types("plan", plan["plan"])
+
+
+@pytest.mark.skipif(not shutil.which("uv"), reason="no uv here: pip install uv")
+def test_a_phase_that_needs_a_part_gets_its_environment_there(tmp_path: Path, root: Root) -> None:
+    """The project's own extra, here one wheel in a folder, made by the real uv; the run finds its python first."""
+    project = make_project(tmp_path / "tiny")
+    wheel = make_wheel(tmp_path)
+    (project / "pyproject.toml").write_text(
+        '[project]\nname = "tiny"\nversion = "1"\nrequires-python = ">=3.11"\n'
+        f'[project.optional-dependencies]\nengine = ["little @ file://{wheel}"]\n'
+    )
+    phase = "phase: phase2-env\ntitle: Env\ngoal: x\nenvironment: engine\npresets: {cpu: {}}\nsteps:\n"
+    phase += "  - step: look\n    run: python -c 'import little; print(little.WORD)'\n"
+    (project / "configs/phases/phase2-env.yaml").write_text(phase)
+    with user_with_box(tmp_path, project, root.path) as user:
+        process = user.start("run", "phase2-env", "look", "--host", "box")
+        said, progress = process.communicate(timeout=90)
+        assert process.returncode == 0, said + progress
+        assert "installing the packages of the project" in progress
+        assert "found it" in user.types("logs", "last")
+        assert "making the environment" not in user.types("run", "phase2-env", "look", "--host", "box")
+
+
+def make_wheel(folder: Path) -> Path:
+    """A package of one line."""
+    path = folder / "little-1-py3-none-any.whl"
+    about = "little-1.dist-info"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr("little.py", "WORD = 'found it'\n")
+        wheel.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: little\nVersion: 1\n")
+        wheel.writestr(
+            f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{about}/RECORD", "")
+    return path

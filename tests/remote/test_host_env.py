@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import threading
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from engine.protocol.layout import Root
+from remote.helper_link import Shelled
 from remote.host_env import EnvError, ensure, recipe_for
 from remote.ssh.host import SshHost
 from remote.tree import Tree, TreeFile
@@ -86,7 +89,8 @@ def test_an_environment_is_made_once_also_when_two_ask_at_once(
         thread.join()
     assert ensure(with_fake_uv, recipe, "/tree") == f"{root.path}/envs/{recipe.hash}/bin"
     assert calls(tmp_path) == ["venv", "pip"]
-    assert said == ["working on venv", "working on pip"]
+    assert [line for line in said if line.startswith("working")] == ["working on venv", "working on pip"]
+    assert any("installing the packages" in line for line in said)
     with_fake_uv.close()
 
 
@@ -102,19 +106,63 @@ def test_an_environment_that_failed_is_made_anew(with_fake_uv: SshHost, tmp_path
     with_fake_uv.close()
 
 
+def few_tools(folder: Path, pip: str) -> Path:
+    """A PATH with what the helper needs, neither uv nor curl; `python3 -m pip` does as told."""
+    folder.mkdir()
+    for name in ("mkdir", "mv", "rm", "touch", "flock", "sh"):
+        (folder / name).symlink_to(shutil.which(name) or "/bin/false")
+    python = folder / "python3"
+    python.write_text(f'#!/bin/sh\n[ "$1 $2" = "-m pip" ] && {{ {pip}; exit; }}\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    return folder
+
+
 def test_a_host_without_uv_and_without_a_way_to_get_it_says_so(box: Box, root: Root, tmp_path: Path) -> None:
-    """A path with the few tools that the helper needs: neither uv nor curl."""
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    (tools / "python3").symlink_to(sys.executable)
-    for name in ("mkdir", "rm", "touch", "flock", "sh"):
-        (tools / name).symlink_to(shutil.which(name) or "/bin/false")
+    tools = few_tools(tmp_path / "tools", "exit 1")
     host = box.host(root.path, before=f"HOME={tmp_path}; PATH={tools}; export HOME PATH")
     recipe = recipe_for(tree_of("requirements.txt"))
     assert recipe is not None
     with pytest.raises(EnvError, match=r"has no uv.*--env"):
         ensure(host, recipe, "/tree")
     host.close()
+
+
+def test_uv_comes_by_pip_where_there_is_no_curl(box: Box, root: Root, tmp_path: Path) -> None:
+    """Its python3 has a pip that brings a uv."""
+    folder = tmp_path / ".local" / "bin"
+    folder.mkdir(parents=True)
+    brought = tmp_path / "brought"
+    brought.write_text('#!/bin/sh\n[ "$1" = venv ] && { for last; do :; done; mkdir -p "$last/bin"; }\nexit 0\n')
+    brought.chmod(0o755)
+    tools = few_tools(tmp_path / "tools", f"mv {brought} {folder}/uv")
+    host = box.host(root.path, before=f"HOME={tmp_path}; PATH={tools}; export HOME PATH")
+    recipe = recipe_for(tree_of("requirements.txt"))
+    assert recipe is not None
+    said: list[str] = []
+    ensure(host, recipe, "/tree", said.append)
+    assert said[-1] == "installing the packages of the project"
+    host.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "last", "words"),
+    [
+        (43, "error: No interpreter found for Python 3.11", "Try there: uv python install"),
+        (42, "no such package: torhc", "installing the project's packages failed: no such package"),
+        (42, "failed to copy: No space left on device (os error 28)", "its disk is full"),
+    ],
+)
+def test_each_stage_has_its_own_word(code: int, last: str, words: str) -> None:
+    class Shell:
+        name = "box"
+
+        def shell(self, script: str, say: object, timeout_s: float) -> Shelled:
+            return Shelled(code, last + "\n")
+
+    recipe = recipe_for(tree_of("requirements.txt"))
+    assert recipe is not None
+    with pytest.raises(EnvError, match=re.escape(words)):
+        ensure(cast(SshHost, Shell()), recipe, "/tree")
 
 
 @needs_uv
