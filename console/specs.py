@@ -17,6 +17,7 @@ from console.errors import UserError
 from console.project import Project
 from engine.config.load import ConfigError, check, merge, nearest, presets_of, resolve
 from engine.config.phase import Phase, Step, command_of
+from engine.config.torchrun import is_distributed, torchrun_line
 from engine.protocol.layout import Root
 from engine.protocol.plan import EndPolicy, Item, Plan
 from engine.protocol.spec import LogMetric, Output, RunSpec, hash_of, new_id
@@ -180,14 +181,15 @@ def build_run(
     """The run, ready to be launched."""
     work = work_folder(place.root, project, phase, resolved)
     values = {**resolved.config, "work": str(work), "preset": resolved.preset, "seed": resolved.seed or 0}
+    run_id = new_id(_short(phase.phase), step.step)
     return RunSpec(
-        run_id=new_id(_short(phase.phase), step.step),
+        run_id=run_id,
         project=project.name,
         phase=phase.phase,
         step=step.step,
         preset=resolved.preset,
         variant=resolved.variant,
-        argv=command_of(step, values),
+        argv=launcher_line(step, resolved.preset, command_of(step, values), run_id),
         cwd=place.tree_path if phase.runs_in == "snapshot" else str(project.folder),
         work=str(work),
         plan=plan,
@@ -201,6 +203,7 @@ def build_run(
         env={**step.env, **_wandb_env(resolved, phase, step)},
         path_prefix=place.path_prefix,
         gpus=step.gpus_at(resolved.preset),
+        nodes=step.nodes_at(resolved.preset),
         grace_s=step.grace_s,
         timeout_s=None if step.timeout_hours is None else step.timeout_hours * 3600,
         inputs=list(step.inputs),
@@ -210,6 +213,18 @@ def build_run(
         created_by=whoami(),
         host=place.host,
     )
+
+
+def launcher_line(step: Step, preset: str, argv: list[str], run_id: str) -> list[str]:
+    """The command, completed where torchrun starts it."""
+    nodes = step.nodes_at(preset)
+    if is_distributed(argv):
+        return torchrun_line(argv, step.gpus_at(preset), nodes, run_id)
+    if nodes > 1:
+        raise UserError(
+            f"step {step.step} asks for {nodes} nodes: its `run:` must begin with `torchrun`, in one plain line"
+        )
+    return argv
 
 
 def _short(phase: str) -> str:

@@ -82,6 +82,9 @@ class Step(BaseModel):
     estimate: dict[str, Estimate] = {}
     """Per preset."""
     gpus: int | dict[str, int] = 0
+    """On each node. A command that begins with `torchrun` gets one rank for each (see `engine.config.torchrun`)."""
+    nodes: int | dict[str, int] = 1
+    """More than one: torchrun meets across the nodes of a `slurm` host."""
     env: dict[str, str] = {}
     log_metrics: list[Pattern] = []
     grace_s: float = 10.0
@@ -93,6 +96,9 @@ class Step(BaseModel):
 
     def gpus_at(self, preset: str) -> int:
         return self.gpus.get(preset, 0) if isinstance(self.gpus, dict) else self.gpus
+
+    def nodes_at(self, preset: str) -> int:
+        return self.nodes.get(preset, 1) if isinstance(self.nodes, dict) else self.nodes
 
 
 class CheckLine(BaseModel):

@@ -71,6 +71,8 @@ class RunSpec:
     path_prefix: list[str] = field(default_factory=list)
     """Folders put before `PATH`, such as the `bin` of a virtual environment."""
     gpus: int = 0
+    """On each node."""
+    nodes: int = 1
     grace_s: float = 10.0
     """Between the rungs of the stop ladder."""
     timeout_s: float | None = None

@@ -84,14 +84,28 @@ def rung_due(since_s: float, grace_s: float, climbed: int) -> int | None:
 
 
 def send_to_group(group: int, signum: int) -> bool:
-    """Signal every process of the group; a stopped one is woken to take it. False if nobody is left."""
+    """Signal every process of the group; a stopped one is woken to take it. False if nobody is left.
+
+    What descends from it in sessions of its own is told politely by its parent; at the last rung nobody is left to tell it.
+    """
     try:
+        if signum == signal.SIGKILL:
+            _kill_outside(group)
         os.killpg(group, signum)
         if signum != signal.SIGKILL:
             os.killpg(group, signal.SIGCONT)
     except (ProcessLookupError, PermissionError):
         return False
     return True
+
+
+def _kill_outside(group: int) -> None:
+    for pid in members(group):
+        try:
+            if os.getpgid(pid) != group:
+                os.kill(pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass
 
 
 def ask_checkpoint(group: int) -> int:
@@ -108,19 +122,45 @@ def ask_checkpoint(group: int) -> int:
 
 
 def members(group: int) -> list[int]:
-    """The processes of a process group; on a system without /proc only its leader."""
+    """The processes of a group and what descends from its leader, such as torchrun's ranks, each in a session of its own;
+    on a system without /proc only its leader."""
     if not Path("/proc/self/stat").exists():
         return [group]
-    found = []
+    there = _processes()
+    found = {pid for pid, (_, pgrp) in there.items() if pgrp == group}
+    more = {group}
+    while more:
+        more = {pid for pid, (parent, _) in there.items() if parent in more and pid not in found | more}
+        found |= more
+    return sorted(found)
+
+
+def _processes() -> dict[int, tuple[int, int]]:
+    """Every process that is no corpse: its parent and its group."""
+    there = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
                 fields = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue
-            if int(fields[2]) == group and fields[0] not in "ZX":
-                found.append(int(name))
-    return found
+            if fields[0] not in "ZX":
+                there[int(name)] = (int(fields[1]), int(fields[2]))
+    return there
+
+
+def adopted_ranks(parent: int) -> list[int]:
+    """Ranks whose torchrun died without ending them: they have become children of this process."""
+    if not Path("/proc/self/stat").exists():
+        return []
+    return [pid for pid, (of, _) in _processes().items() if of == parent and _is_rank(pid)]
+
+
+def _is_rank(pid: int) -> bool:
+    try:
+        return b"TORCHELASTIC_RUN_ID=" in Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
 
 
 def handles(pid: int, signum: int) -> bool:

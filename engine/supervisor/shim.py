@@ -171,9 +171,11 @@ def signal_name(signum: int) -> str:
 
 
 def end_left_behind(group: int) -> None:
-    """A run ends with its command: processes that it left in its group get SIGTERM, then SIGKILL."""
-    from engine.supervisor.ladder import members, send_to_group
+    """A run ends with its command: processes that it left in its group get SIGTERM, then SIGKILL; so do a dead torchrun's."""
+    from engine.supervisor.ladder import adopted_ranks, members, send_to_group
 
+    for rank in adopted_ranks(os.getpid()):
+        send_to_group(rank, signal.SIGKILL)
     if not [p for p in members(group) if p != group]:
         return
     send_to_group(group, signal.SIGTERM)

@@ -246,6 +246,7 @@ def environment(run: Run, slots: list[Slot]) -> dict[str, str]:
         FRACTAL_RUN=spec.run_id,
         FRACTAL_SPEC=str(paths.spec),
         FRACTAL_EVENTS=str(paths.events),
+        FRACTAL_LOG=str(paths.log),
         FRACTAL_WORK=spec.work,
         PYTHONUNBUFFERED="1",
         PYTHONPYCACHEPREFIX=str(run.root.pycache),  # the snapshot stays as it was hashed
