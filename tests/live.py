@@ -15,7 +15,7 @@ from engine.protocol.layout import Root, RunPaths
 from engine.protocol.plan import EndPolicy, Item, Plan
 from engine.protocol.spec import RunSpec, new_id
 from engine.protocol.status import Status, observe
-from tests.polling import until
+from tests.polling import DEADLINE_S, until
 
 
 class Specs:
@@ -58,14 +58,14 @@ def step(spec: RunSpec) -> Item:
     return Item("step", spec.step, spec)
 
 
-def wait_final(paths: RunPaths) -> Status:
+def wait_final(paths: RunPaths, deadline_s: float = DEADLINE_S) -> Status:
     """The run's end, once its result is written."""
 
     def final() -> Status | None:
         status = observe(paths)
         return status if status.final else None
 
-    status = until(final, f"the end of {paths.run_id}")
+    status = until(final, f"the end of {paths.run_id}", deadline_s)
     assert status is not None
     return status
 

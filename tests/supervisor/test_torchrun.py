@@ -14,9 +14,11 @@ from engine.config.torchrun import torchrun_line
 from engine.protocol.layout import RunPaths
 from engine.protocol.spec import RunSpec
 from remote.local_host import LocalHost
-from tests.live import Specs, processes_under, wait_final, wait_in_log
+from tests.live import Specs, processes_under, wait_final
 from tests.polling import until
 
+IMPORT_S = 120.0
+"""torchrun imports torch, and on a busy machine that takes its time."""
 _BIN = Path(sys.executable).parent
 pytestmark = pytest.mark.skipif(
     not shutil.which("torchrun", path=f"{_BIN}{os.pathsep}{os.environ['PATH']}"), reason="no torch here"
@@ -49,7 +51,7 @@ def test_two_ranks_meet_and_each_has_its_log(host: LocalHost, specs: Specs) -> N
     spec = two_ranks(specs, script)
     host.launch(spec)
     paths = host.root.run(spec.run_id)
-    assert until(lambda: wait_final(paths), "the end", 60).state == "succeeded"
+    assert wait_final(paths, IMPORT_S).state == "succeeded"
     assert "rank 0 sum 3.0" in rank_log(paths, 0)
     assert "rank 1" not in rank_log(paths, 0)
     assert "rank 1 sum 3.0" in rank_log(paths, 1)
@@ -63,7 +65,7 @@ def test_the_first_rank_that_fails_ends_the_others(host: LocalHost, specs: Specs
     spec = two_ranks(specs, script)
     host.launch(spec)
     paths = host.root.run(spec.run_id)
-    assert wait_final(paths).state == "failed"
+    assert wait_final(paths, IMPORT_S).state == "failed"
     assert rank_log(paths, 1) == "no good\n"
     assert "exitcode" in rank_log(paths, 0)  # torchrun's own word on which rank it was
 
@@ -77,7 +79,7 @@ def test_a_checkpoint_is_asked_of_every_rank_and_a_kill_leaves_none(host: LocalH
     spec = two_ranks(specs, script, grace_s=0.3)
     host.launch(spec)
     paths = host.root.run(spec.run_id)
-    wait_in_log(paths, b"ready")
+    until(lambda: "ready" in rank_log(paths, 0), "rank 0", IMPORT_S)
     until(lambda: "ready" in rank_log(paths, 1), "rank 1")
     host.checkpoint(spec.run_id, "tester")
     for rank in (0, 1):
