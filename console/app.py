@@ -15,7 +15,7 @@ from textual.screen import Screen
 from console.hangup import end_with_terminal
 from console.keys import bindings, changing, keys_of
 from console.launching import Launching
-from console.messages import Done, HostHeard, Installed, InstallLine, Looked, Refused, Rehearsed, Started
+from console.messages import Asked, Done, HostHeard, Installed, InstallLine, Looked, Refused, Rehearsed, Started
 from console.modes import FIRST, MODES
 from console.paint import fresh_ticks
 from console.rental.burning import Burning
@@ -26,6 +26,8 @@ from console.workers import Desk, open_workspace
 from console.workspace import Workspace
 
 _LOOK_S = 1.0  # how soon the lists notice what happened elsewhere; a run's own screen reads four times a second
+
+_REMEMBERED: dict[str, Any] = {"phase": "", "panes": {}, "runs": {}, "marked": [], "compare": {}}
 
 
 class ConsoleApp(App[int]):
@@ -46,8 +48,7 @@ class ConsoleApp(App[int]):
         self.presets: dict[str, str] = space.store.recall("presets", {})
         self.looked: Looked | None = None
         self.memory: dict[str, Any] = {
-            "phase": space.store.recall("phase", ""),
-            "panes": space.store.recall("panes", {}),
+            **{name: space.store.recall(name, default) for name, default in _REMEMBERED.items()},
             "place": place,
         }
         self.launching = Launching(self)
@@ -222,6 +223,9 @@ class ConsoleApp(App[int]):
     def on_done(self, message: Done) -> None:
         self.say(message.words)
         self.look()
+
+    def on_asked(self, message: Asked) -> None:
+        message.ask(self, message.about)
 
     def on_refused(self, message: Refused) -> None:
         self.say(message.words, "error")

@@ -24,6 +24,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "config": ("looking", "the resolved config of a phase at a preset"),
     "run": ("running", "run one step, or every step of a phase in order with its gates between"),
     "runs": ("finding", "list runs, newest first; --query asks by config, metrics, tags, age, cost"),
+    "rerun": ("rerunning", "run a step again with the config of an earlier run"),
+    "delete": ("deleting", "delete runs with care: says what goes, refuses what others stand on"),
     "tag": ("finding", "put tags on runs (--remove takes them off)"),
     "note": ("finding", "write a note or a learning on a phase or a run"),
     "notes": ("finding", "search the notes and learnings (--export prints them as a log)"),

@@ -70,8 +70,19 @@ RUN = (
 
 RUNS = (
     Key("enter", "choose", "Open"),
-    Key("slash", "filter", "Filter"),
-    Key("escape", "clear_filter", "Clear filter", footer=False),
+    Key(
+        "slash", "filter", "Query", "phase:7 cfg.lr>=1e-4 eval/accuracy>0.9 tag:x state:failed age<7d -note:debug words"
+    ),
+    Key("space", "mark", "Mark", "Mark the run, or take its mark off."),
+    Key("a", "mark_all", "Mark all", "Mark everything that the query found; again: nothing.", footer=False),
+    Key("s", "sort", "Sort", "By the next column."),
+    Key("S", "reverse", "Reverse", "The same order from its other end.", footer=False),
+    Key("t", "tag", "Tag", "The marked runs, else this one.", changes=True),
+    Key("n", "note", "Note", "Write a note on this run; `!` before it makes a learning of it.", changes=True),
+    Key("r", "rerun", "Run again", "The same step with the same config. Asks first.", changes=True),
+    Key("D", "delete", "Delete", "The marked runs, else this one. Says what goes; asks for the id.", changes=True),
+    Key("p", "projects", "All projects", "Runs of every project, or of this one.", footer=False),
+    Key("escape", "clear_filter", "Clear", "The query; then the marks.", footer=False),
 )
 
 SCREENS = {"phases": PHASES, "run": RUN, "runs": RUNS, "everywhere": EVERYWHERE}

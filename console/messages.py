@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from console.standing import PhaseStanding
 from console.store import RunRow
 
 if TYPE_CHECKING:
+    from console.app import ConsoleApp
     from console.rehearsal import Rehearsal, There
 
 
@@ -82,3 +84,24 @@ class Installed(Message):
     """The missing part is there, or `error` says why not."""
 
     error: str | None = None
+
+
+@dataclass
+class Asked(Message):
+    """The desk has found out what an action would do; now the user is asked."""
+
+    ask: Callable[[ConsoleApp, Any], None]
+    about: Any
+
+
+@dataclass
+class Found(Message):
+    """The runs that meet a query, or what is wrong with it."""
+
+    text: str
+    ids: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    """Config keys, metrics and facts that it names."""
+    moves: bool = False
+    """The clock alone may change the answer."""
+    problem: str = ""

@@ -16,6 +16,7 @@ LOOKING: dict[str, tuple[str, tuple[str | None, ...]] | None] = {
     "gates": None,
     "config": None,
     "runs": None,
+    "notes": ("withdraw", (None,)),
     "status": None,
     "logs": None,
     "events": None,

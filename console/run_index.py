@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from console.notes import Note, Notes
 from console.query import Names, Query
 from console.query_sql import Where, expression, order, tables, where
 from console.store import COLUMNS, RunRow, row_of_values
@@ -99,6 +100,9 @@ class RunIndex:
         for at in range(0, len(ids), _AT_ONCE):
             found |= self._some_lines(ids[at : at + _AT_ONCE], asked)
         return found
+
+    def notes_of(self, run_id: str) -> list[Note]:
+        return Notes(self._db).find(run_id=run_id)
 
     def _some_lines(self, ids: Sequence[str], asked: Sequence[str]) -> dict[str, RunLine]:
         made = Where()

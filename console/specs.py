@@ -136,6 +136,19 @@ def _flat(value: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return found
 
 
+def differing(base: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
+    """The overrides that lead from one resolved config to another."""
+    found: dict[str, Any] = {}
+    for key, value in made.items():
+        below = base.get(key)
+        if isinstance(value, dict) and isinstance(below, dict):
+            if inner := differing(below, value):
+                found[key] = inner
+        elif key not in base or below != value:
+            found[key] = value
+    return found
+
+
 def missing_code(step: Step, folder: Path) -> str | None:
     """Which file of the project this step would run and does not exist; None where it does or can't be told."""
     try:

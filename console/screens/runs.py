@@ -1,21 +1,30 @@
-"""Every run of the project, newest first."""
+"""Every run ever: asked by a query, sorted by any column, marked, tagged, noted, compared, run again, deleted with care."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.widgets import Input, OptionList
+from textual.widgets import Input, Static
 
+from console.errors import UserError
 from console.keys import bindings
-from console.messages import Looked
-from console.paint import run_line
+from console.messages import Found, Looked
+from console.paint_runs import run_cells, run_columns, run_words
+from console.query import parse, resolved
+from console.run_index import RunIndex, Sort
+from console.screens import many
 from console.screens.frame import ConsoleScreen
 from console.widgets.keyline import KeyLine
 from console.widgets.masthead import Masthead
-from console.widgets.rows import Rows
+from console.widgets.table import Cell, VirtualTable
+
+_ASK_AGAIN_S = 10.0  # how soon a query over ages and costs is asked anew although nothing was written
+_MOST_MARKED_AT_ONCE = 200
+_NATURAL_DESCENDING = ("took", "cost", "seed")
 
 
 class RunsScreen(ConsoleScreen):
@@ -23,53 +32,246 @@ class RunsScreen(ConsoleScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.wanted = ""
-        self.looked: Looked | None = None
+        self.text = ""
+        self.sort = Sort()
+        self.all_projects = False
+        self.asked: list[str] = []
+        self.problem = ""
+        self._moves = False
+        self._seen: tuple[int, float] = (-1, 0.0)
+        """The index's version and the time of the last answer."""
 
     def compose(self) -> ComposeResult:
         yield Masthead()
-        yield Rows(id="run-list", title="Runs")
-        yield Input(placeholder="filter: words that must all be there", id="filter")
+        yield VirtualTable(self.cells_of, id="run-table")
+        yield Static("", id="run-about")
+        yield Input(
+            placeholder="phase:7 cfg.lr>=1e-4 eval/accuracy>0.9 tag:x state:failed age<7d -note:debug words",
+            select_on_focus=False,
+            id="filter",
+        )
         yield KeyLine()
 
     def on_mount(self) -> None:
-        self.query_one("#run-list").focus()
-        if self.app.looked is not None:
-            self.show(self.app.looked)
+        self.index = RunIndex(self.app.space.store.path)
+        kept = self.app.recalled("runs", {})
+        self.text = kept.get("query", "")
+        self.sort = Sort(kept.get("sort", "age"), bool(kept.get("descending", False)))
+        self.all_projects = bool(kept.get("all", False))
+        self.query_one("#filter", Input).value = self.text
+        self.query_one("#filter").set_class(bool(self.text), "-open")
+        self.table.show_columns(run_columns([], self.all_projects))
+        self.table.focus()
+        self.ask()
+
+    def on_unmount(self) -> None:
+        self.index.close()
+
+    @property
+    def table(self) -> VirtualTable:
+        return self.query_one("#run-table", VirtualTable)
+
+    @property
+    def crumbs(self) -> list[str]:
+        return ["Runs", self.text] if self.text else ["Runs"]
+
+    # Asking
 
     def show(self, looked: Looked) -> None:
-        """Take over the newest look at the world."""
-        self.looked = looked
-        now, words = time.time(), self.wanted.split()
-        rows = [r for r in looked.runs if all(w in f"{r.run_id} {r.phase} {r.variant} {r.state}" for w in words)]
-        pane = self.query_one("#run-list", Rows)
-        pane.border_title = f"Runs — {len(rows)}"
-        pane.show([(r.run_id, run_line(r, now)) for r in rows])
+        """Ask again where the index has news, else only bring ages up to date."""
+        version, then = self._seen
+        if self.index.version() != version or (self._moves and time.monotonic() - then > _ASK_AGAIN_S):
+            self.ask()
+        else:
+            self.table.freshen()
 
-    def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
+    def ask(self) -> None:
+        """Have a thread ask the index; the newest question counts."""
+        self._seen = (self.index.version(), time.monotonic())
+        self.run_worker(self._answer, thread=True, exclusive=True, group="ask")
+
+    def _answer(self) -> None:
+        text, sort, project = self.text, self.sort, None if self.all_projects else self.app.space.project.name
+        index = RunIndex(self.app.space.store.path)
+        try:
+            query = resolved(parse(text), index.names())
+            ids = index.ids(query, project, sort)
+            self.post_message(Found(text, ids, list(query.asked), query.moves))
+        except UserError as error:
+            self.post_message(Found(text, [], problem=str(error)))
+        finally:
+            index.close()
+
+    def on_found(self, message: Found) -> None:
+        if message.text != self.text:
+            return  # typed on since
+        self.problem = message.problem
+        if not self.problem:  # while a word is half typed, what was found before stays
+            self._moves = message.moves
+            self.asked = message.asked
+            self.table.empty = "no run meets this query" if self.text else "no runs yet: 1, then r or R, starts one"
+            self.table.show_columns(run_columns(message.asked, self.all_projects))
+            self.table.show_ids(message.ids)
+        self.show_heads()
+        self.show_about()
+
+    def cells_of(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, Cell]]:
+        now = time.time()
+        return {run_id: run_cells(line, now) for run_id, line in self.index.lines(ids, self.asked).items()}
+
+    def show_heads(self) -> None:
+        """The title with what is marked and what is wrong with the query; the column that sorts."""
+        marked = self.app.recalled("marked", [])
+        where = "every project" if self.all_projects else ""
+        said = [f"Runs — {len(self.table.ids)}", where, f"{len(marked)} marked" if marked else ""]
+        self.table.border_title = " · ".join(filter(None, said))
+        self.table.border_subtitle = self.problem
+        self.table.set_class(bool(self.problem), "-problem")
+        down = self.sort.descending != (self.sort.field == "age")
+        self.table.sorted_by = (self.sort.field, " ▼" if down else " ▲")
+        self.table.mark(marked)
+        self.table.refresh()
+        self.freshen()
+
+    def show_about(self) -> None:
+        about = self.query_one("#run-about", Static)
+        chosen = self.table.chosen
+        line = self.index.lines([chosen]).get(chosen) if chosen is not None else None
+        about.set_class(line is not None, "-some")
+        if line is not None:
+            about.update(run_words(line, self.index.notes_of(line.row.run_id)))
+
+    def on_virtual_table_moved(self) -> None:
+        self.show_about()
+
+    # What keys do
+
+    def on_virtual_table_chosen(self) -> None:
         self.action_choose()
 
     def action_choose(self) -> None:
-        run_id = self.query_one("#run-list", Rows).chosen
-        if run_id is not None:
-            self.app.open_run(run_id)
+        if self.table.chosen is not None:
+            self.app.open_run(self.table.chosen)
 
     def action_filter(self) -> None:
         box = self.query_one("#filter", Input)
         box.add_class("-open")
         box.focus()
+        box.action_end()
 
     def on_input_changed(self, message: Input.Changed) -> None:
-        self.wanted = message.value.lower()
-        if self.looked is not None:
-            self.show(self.looked)
+        if message.value.strip() != self.text:
+            self.text = message.value.strip()
+            self.remember()
+            self.set_timer(0.12, self._ask_if_still(self.text))
+
+    def _ask_if_still(self, text: str) -> Callable[[], None]:
+        """A question a word, not a letter."""
+
+        def ask() -> None:
+            if self.text == text:
+                self.ask()
+
+        return ask
 
     def on_input_submitted(self) -> None:
-        self.query_one("#filter").set_class(bool(self.wanted), "-open")
-        self.query_one("#run-list").focus()
+        self.query_one("#filter").set_class(bool(self.text), "-open")
+        self.table.focus()
 
     def action_clear_filter(self) -> None:
+        """First the query, then the marks."""
         box = self.query_one("#filter", Input)
-        box.value = ""
+        if not self.text and not box.has_focus:
+            self.app.remember("marked", [])
+        box.value = self.text = ""
         box.remove_class("-open")
-        self.query_one("#run-list").focus()
+        self.table.focus()
+        self.remember()
+        self.ask()
+
+    def action_mark(self) -> None:
+        """Mark the highlighted run, or take the mark off, and go on to the next."""
+        chosen = self.table.chosen
+        if chosen is None:
+            return
+        marked = list(self.app.recalled("marked", []))
+        self.app.remember("marked", [m for m in marked if m != chosen] if chosen in marked else [*marked, chosen])
+        self.show_heads()
+        self.table.action_cursor(1)
+
+    def action_mark_all(self) -> None:
+        """Everything that the query found; again: nothing."""
+        shown = list(self.table.ids[:_MOST_MARKED_AT_ONCE])
+        marked = self.app.recalled("marked", [])
+        all_marked = bool(shown) and set(shown) <= set(marked)
+        self.app.remember("marked", [] if all_marked else list(dict.fromkeys([*marked, *shown])))
+        if len(self.table.ids) > len(shown) and not all_marked:
+            self.app.say(f"marked the first {len(shown)} of {len(self.table.ids)}", "warning")
+        self.show_heads()
+
+    def action_sort(self) -> None:
+        """By the next column that is shown."""
+        keys = [c.key for c in self.table.shown_columns]
+        at = keys.index(self.sort.field) if self.sort.field in keys else -1
+        self.sort_by(keys[(at + 1) % len(keys)])
+
+    def action_reverse(self) -> None:
+        self.sort = Sort(self.sort.field, not self.sort.descending)
+        self._sorted()
+
+    def on_virtual_table_head_clicked(self, message: VirtualTable.HeadClicked) -> None:
+        if message.key == self.sort.field:
+            self.action_reverse()
+        else:
+            self.sort_by(message.key)
+
+    def sort_by(self, key: str) -> None:
+        """The interesting end first: the longest, the dearest, the best."""
+        self.sort = Sort(key, key in _NATURAL_DESCENDING or key in self.asked)
+        self._sorted()
+
+    def _sorted(self) -> None:
+        self.remember()
+        self.show_heads()
+        self.ask()
+
+    def action_projects(self) -> None:
+        self.all_projects = not self.all_projects
+        self.remember()
+        self.ask()
+
+    def remember(self) -> None:
+        kept = {
+            "query": self.text,
+            "sort": self.sort.field,
+            "descending": self.sort.descending,
+            "all": self.all_projects,
+        }
+        self.app.remember("runs", kept)
+
+    # What changes runs
+
+    @property
+    def meant(self) -> list[str]:
+        """The marked runs, else the highlighted one."""
+        marked = self.app.recalled("marked", [])
+        return list(marked) or ([self.table.chosen] if self.table.chosen is not None else [])
+
+    def action_tag(self) -> None:
+        many.tag(self.app, self.meant)
+
+    def action_note(self) -> None:
+        if self.table.chosen is not None:
+            many.note(self.app, self.table.chosen)
+
+    def action_rerun(self) -> None:
+        if self.table.chosen is not None:
+            many.rerun(self.app, self.table.chosen)
+
+    def action_delete(self) -> None:
+        many.delete(self.app, self.meant)
+
+    def action_compare(self) -> None:
+        if not self.app.recalled("marked", []) and self.table.chosen is not None:
+            self.app.remember("marked", [self.table.chosen])
+        self.run_worker(self.app.run_action("app.show('compare')"))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from console.errors import UserError
-from console.specs import whoami
+from console.specs import differing, whoami
 from console.standing import asked_gates
 from console.verbs.common import print_json, workspace
 from console.verbs.model_tables import ACTIONS
@@ -62,16 +61,3 @@ def _findings(space: Workspace, word: str) -> list[GateFinding]:
         because = f"the gates judge {judged or 'no run'} of step {model.step}, this model is of {model.session_id}"
         findings.append(GateFinding("its own run", "failed", because))
     return findings
-
-
-def differing(base: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
-    """The overrides that lead from one resolved config to another."""
-    found: dict[str, Any] = {}
-    for key, value in made.items():
-        below = base.get(key)
-        if isinstance(value, dict) and isinstance(below, dict):
-            if inner := differing(below, value):
-                found[key] = inner
-        elif key not in base or below != value:
-            found[key] = value
-    return found

@@ -34,7 +34,7 @@ def _run_step(space: Workspace, choice: Choice, step: Step, arguments: argparse.
     if arguments.dry_run:
         return _dry_run(space, choice, [step], arguments.json)
     if choice.host == space.local.name:
-        _install_what_is_missing(space, choice.phase)
+        install_missing(space, choice.phase)
     step = capped(step, arguments.max_hours, arguments.max_usd, _price(space, choice, arguments.max_usd))
     spec, status = space.start_step(choice, step, arguments.force)
     if arguments.json:
@@ -64,7 +64,7 @@ def _run_phase(space: Workspace, choice: Choice, arguments: argparse.Namespace) 
     )
     plan = space.make_plan(choice, steps, end, arguments.stop_at_manual)
     if choice.host == space.local.name:
-        _install_what_is_missing(space, choice.phase)
+        install_missing(space, choice.phase)
     space.start_plan(choice, plan)
     if arguments.json:
         print_json({"plan": plan.plan_id, "runs": {i.name: i.run.run_id for i in plan.items if i.run}})
@@ -118,7 +118,7 @@ def _dry_run(space: Workspace, choice: Choice, steps: list[Step], as_json: bool)
     return 0
 
 
-def _install_what_is_missing(space: Workspace, phase: Phase) -> None:
+def install_missing(space: Workspace, phase: Phase) -> None:
     """The engine is large: say so, then install it, with pip's own words passing by."""
     missing = space.missing_part(phase)
     if missing is not None:

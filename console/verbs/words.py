@@ -85,6 +85,26 @@ def _run_words(p: ArgumentParser, least: str = "+") -> None:
     p.add_argument("runs", metavar="RUN", nargs=least, help="a run's id, a unique part of it, or `last`")
 
 
+def rerun(p: ArgumentParser) -> None:
+    _run_word(p)
+    p.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="override a value of the config")
+    p.add_argument("--host", help="where to run (where the earlier run was)")
+    p.add_argument("--detach", action="store_true", help="start it and return; it goes on by itself")
+    p.add_argument("--force", metavar="REASON", help="start it although a gate or step before it is not passed")
+    _json(p)
+
+
+def delete(p: ArgumentParser) -> None:
+    _run_words(p)
+    p.add_argument("--files", action="store_true", help="also the files in the work folder that only this run has made")
+    p.add_argument(
+        "--force", metavar="REASON", help="although a gate stands on it or its model is in use; kept in the notes"
+    )
+    p.add_argument("--dry-run", action="store_true", help="say what would go and what speaks against it")
+    p.add_argument("--yes", action="store_true", help="don't ask")
+    _json(p)
+
+
 def tag(p: ArgumentParser) -> None:
     _run_words(p)
     p.add_argument("--add", metavar="TAG", action="append", default=[], help="may be given several times")
@@ -235,6 +255,8 @@ ARGUMENTS: dict[str, Callable[[ArgumentParser], None]] = {
     "config": config,
     "run": run,
     "runs": runs,
+    "rerun": rerun,
+    "delete": delete,
     "tag": tag,
     "note": note,
     "notes": notes,

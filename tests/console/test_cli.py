@@ -67,6 +67,8 @@ ACTS = {
     "pull",
     "tag",
     "note",
+    "rerun",
+    "delete",
 }
 
 

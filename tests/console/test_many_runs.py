@@ -70,3 +70,23 @@ def test_a_note_on_nothing_that_exists_says_so(three: Console) -> None:
     assert answer.code == 2
     assert "there is no phase 'phase9'" in answer.line
     assert "says nothing" in three("note", "run-0", "  ").line
+
+
+def test_a_run_is_run_again_with_its_config_and_what_is_set(console: Console, project: Path, root: Root) -> None:
+    assert console("run", "phase1-tiny", "make").code == 0
+    first = ids(console)[0]
+    answer = console("rerun", first, "--json", "--detach", "--set", "depth=2")
+    assert answer.code == 0, answer
+    assert answer.json["run"] != first
+    assert console("rerun", "last", "--set", "depth=3").code == 0
+    assert [r["variant"] for r in console("runs", "--json").json] == ["default+depth=3", "default+depth=2", "default"]
+
+
+def test_what_can_not_be_run_again_says_why(three: Console, root: Root) -> None:
+    lay_run(root, "gone-step", phase="phase1-tiny", step="maek", preset="default")
+    lay_run(root, "gone-phase", phase="phase9-none")
+    lay_run(root, "elsewhere", project="other")
+    assert "has no step 'maek'; did you mean 'make'?" in three("rerun", "gone-step").line
+    assert "there is no phase 'phase9-none'" in three("rerun", "gone-phase").line
+    assert "open the console there" in three("rerun", "elsewhere").line
+    assert "ran at preset cpu, which phase1-tiny has no more" in three("rerun", "run-0").line

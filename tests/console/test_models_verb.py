@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from console.cli import main
-from console.verbs.models import differing
+from console.specs import differing
 from engine.protocol.layout import Root
 
 PROGRAM = """
