@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from console.charts.series import Series
+from console.intake import collect
 from console.meters.history import MeterHistory
-from engine.protocol.events import Event, metrics_of, read_events
-from engine.protocol.evidence import Evidence, begin
+from engine.protocol.events import Event, read_events
+from engine.protocol.evidence import Evidence, Summary, begin
 from engine.protocol.layout import RunPaths
 from engine.protocol.spec import RunSpec, read_spec
 from engine.protocol.status import Status, observe
@@ -69,7 +72,12 @@ class RunView:
     events: list[Event] = field(default_factory=list)
     """Everything but metrics, meters and progress, in order: what the events pane lists."""
     corrupt: int = 0
-    _offsets: dict[str, int] = field(default_factory=dict)
+    offsets: dict[str, int] = field(default_factory=dict)
+    """Per file how much of it has been read."""
+    cached_bytes: int = 0
+    """How much of that the column cache holds."""
+    more: bool = True
+    """There was more to read than one pump takes."""
 
     def pump(self) -> bool:
         """Read what is new; True if anything changed."""
@@ -82,7 +90,9 @@ class RunView:
             self.status = observe(self.paths)
         if self.evidence is None:
             self.evidence = begin(self.spec, self.status)
+            self._recall()
         self.evidence.state, self.evidence.reason = self.status.state, self.status.reason
+        self.more = False
         changed = [
             self._read(file.name) for file in (self.paths.events, self.paths.log_events, self.paths.supervisor_events)
         ]
@@ -91,42 +101,63 @@ class RunView:
     def _read(self, name: str) -> bool:
         any_new = False
         for _ in range(_PER_PUMP):
-            batch = read_events(self.paths.folder / name, self._offsets.get(name, 0))
-            self._offsets[name] = batch.offset
+            batch = read_events(self.paths.folder / name, self.offsets.get(name, 0))
+            self.offsets[name] = batch.offset
             self.corrupt += len(batch.corrupt)
-            self._feed_all(batch.events)
+            self.feed(batch.events)
             any_new = any_new or bool(batch.events)
             if not batch.more:
-                break
+                return any_new
+        self.more = True
         return any_new
 
-    def _feed_all(self, events: list[Event]) -> None:
-        points: dict[str, tuple[list[float], list[float], list[float]]] = {}
-        for event in events:
-            if self.evidence is not None:
-                self.evidence.feed(event)
-            kind = event.get("kind")
-            if kind == "metric":
-                self._collect(points, event)
-            elif kind == "progress":
-                self.progress.feed(event)
-            elif kind == "meters":
-                self.meters.feed(event)
-            else:
-                self.events.append(event)
-                if kind == "note":
-                    self.notes.append(event)
-        for name, (steps, values, times) in points.items():
-            self.series.setdefault(name, Series(name)).extend(steps, values, times)
+    def _recall(self) -> None:
+        """Take over what the column cache holds of a long run."""
+        from console.cache import WORTH_BYTES, restore
 
-    def _collect(self, points: dict[str, tuple[list[float], list[float], list[float]]], event: Event) -> None:
-        step, at = event.get("step"), float(event.get("time", 0.0))
-        for name, value in metrics_of(event).items():
-            steps, values, times = points.setdefault(name, ([], [], []))
-            known = self.series.get(name)
-            steps.append(float(step) if isinstance(step, (int, float)) else (known.count if known else 0) + len(steps))
-            values.append(value)
-            times.append(at)
+        if size_of(self.paths.events) + size_of(self.paths.log_events) >= WORTH_BYTES:
+            restore(self)
+
+    def keep(self) -> None:
+        """Have the column cache hold what has been read, where that pays."""
+        from console.cache import keep
+
+        if self.evidence is not None and not self.more:
+            keep(self)
+
+    def news(self) -> bool:
+        """Has any file grown? Three looks at the disk: cheap enough to be asked twenty times a second."""
+        files = (self.paths.events, self.paths.log_events, self.paths.supervisor_events)
+        return any(size_of(file) != self.offsets.get(file.name, 0) for file in files)
+
+    def feed(self, events: list[Event]) -> None:
+        """Take events in, in their order."""
+        metrics = [event for event in events if event.get("kind") == "metric"]
+        for part in collect(metrics, self._count_of):
+            self.series.setdefault(part.name, Series(part.name)).extend(part.steps, part.values, part.times)
+            if self.evidence is not None:
+                self.evidence.metrics.setdefault(part.name, Summary()).add_all(part.values)
+        if len(metrics) < len(events):
+            for event in events:
+                if event.get("kind") != "metric":
+                    self._feed_one(event)
+
+    def _count_of(self, name: str) -> int:
+        known = self.series.get(name)
+        return known.count if known is not None else 0
+
+    def _feed_one(self, event: Event) -> None:
+        kind = event.get("kind")
+        if self.evidence is not None:
+            self.evidence.feed(event)
+        if kind == "progress":
+            self.progress.feed(event)
+        elif kind == "meters":
+            self.meters.feed(event)
+        else:
+            self.events.append(event)
+            if kind == "note":
+                self.notes.append(event)
 
     @property
     def charts(self) -> dict[str, list[str]]:
@@ -136,6 +167,13 @@ class RunView:
     @property
     def latest(self) -> dict[str, float]:
         return {name: s.last for name, s in self.series.items() if s.last is not None}
+
+
+def size_of(file: Path) -> int:
+    try:
+        return os.stat(file).st_size
+    except OSError:
+        return 0
 
 
 def chart_groups(names: list[str]) -> dict[str, list[str]]:

@@ -27,6 +27,17 @@ class MeterHistory:
             if isinstance(gpu.get("util"), (int, float)):
                 self.gpus.setdefault(gpu["index"], deque(maxlen=_KEPT)).append(gpu["util"] / 100)
 
+    def kept(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"latest": self.latest, "cpu": list(self.cpu), "gpus": {n: list(v) for n, v in self.gpus.items()}}
+
+    def take(self, kept: dict[str, Any]) -> None:
+        """What `kept` made."""
+        self.latest = kept["latest"]
+        self.cpu.extend(kept["cpu"])
+        for number, shares in kept["gpus"].items():
+            self.gpus[int(number)] = deque(shares, maxlen=_KEPT)
+
 
 def gpus_of(event: Event) -> list[dict[str, Any]]:
     """The GPUs of a sample; whatever else stands there is passed over."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,18 @@ class Summary:
         self.total += value
         self.lowest = min(self.lowest, value)
         self.highest = max(self.highest, value)
+
+    def add_all(self, values: Sequence[float]) -> None:
+        """Many at once, which is what reading a long run costs."""
+        finite = values if all(map(math.isfinite, values)) else [v for v in values if math.isfinite(v)]
+        if values:
+            self.last = values[-1]
+        self.strange += len(values) - len(finite)
+        if finite:
+            self.count += len(finite)
+            self.total += sum(finite)
+            self.lowest = min(self.lowest, min(finite))
+            self.highest = max(self.highest, max(finite))
 
     def take(self, which: str) -> float:
         """`last`, `min`, `max` or `mean`; NaN where there is none."""
