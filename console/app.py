@@ -19,13 +19,14 @@ from console.messages import Asked, Done, HostHeard, Installed, InstallLine, Loo
 from console.modes import FIRST, MODES
 from console.paint import fresh_ticks
 from console.rental.burning import Burning
-from console.screens.dialogs import Installing
+from console.screens.dialogs import Confirm, Installing
 from console.screens.frame import ConsoleScreen
+from console.settings import Settings, first_theme
 from console.standing import PhaseStanding
+from console.words import desktop_note
 from console.workers import Desk, open_workspace
 from console.workspace import Workspace
-
-_LOOK_S = 1.0  # how soon the lists notice what happened elsewhere; a run's own screen reads four times a second
+from engine.config.load import nearest
 
 _REMEMBERED: dict[str, Any] = {"phase": "", "panes": {}, "runs": {}, "marked": [], "compare": {}}
 
@@ -37,14 +38,17 @@ class ConsoleApp(App[int]):
     MODES = MODES
     ENABLE_COMMAND_PALETTE = True
 
-    def __init__(self, space: Workspace, *, readonly: bool = False) -> None:
+    def __init__(self, space: Workspace, settings: Settings | None = None, problem: str | None = None) -> None:
+        """`problem`: what is wrong with the settings file, so that the defaults hold."""
         place = space.store.recall("place", {})
         # The first mode is the one that was left: Textual would first make an empty screen, and it costs a tenth of the start.
         self.DEFAULT_MODE = place["screen"] if place.get("screen") in MODES else FIRST  # type: ignore[misc]
         super().__init__()
         self.space = space
-        self.readonly = readonly
-        self.desk = Desk(self, space, readonly)
+        self.settings = Settings() if settings is None else settings
+        self.problem = problem
+        self.set_keymap(self.settings.keymap)
+        self.desk = Desk(self, space, self.readonly)
         self.presets: dict[str, str] = space.store.recall("presets", {})
         self.looked: Looked | None = None
         self.memory: dict[str, Any] = {
@@ -54,11 +58,28 @@ class ConsoleApp(App[int]):
         self.launching = Launching(self)
 
     def on_mount(self) -> None:
-        self.theme = self.space.store.recall("theme", "textual-dark")
+        self.choose_theme(first_theme(self.settings, self.space.store.recall("theme"), os.environ))
         self.theme_changed_signal.subscribe(self, lambda theme: self.remember("theme", theme.name))
         self.back_to_run(self.recalled("place", {}).get("run"))
-        self.set_interval(_LOOK_S, self.look)
+        self.set_interval(self.settings.look_every_s, self.look)
         self.look()
+
+    def choose_theme(self, name: str) -> None:
+        """A theme by name; one that does not exist is told with the nearest that does."""
+        if name in self.available_themes:
+            self.theme = name
+        else:
+            self.problem = f"there is no theme {name!r}{nearest(name, list(self.available_themes))}"
+        if self.problem is not None:
+            self.say(self.problem, "warning")
+
+    @property
+    def readonly(self) -> bool:
+        return self.settings.readonly
+
+    @property
+    def plain(self) -> bool:
+        return self.settings.plain
 
     def on_unmount(self) -> None:
         self.desk.close()
@@ -73,7 +94,7 @@ class ConsoleApp(App[int]):
         """The palette: Textual's own, and every key of the screen one stands on."""
         yield from super().get_system_commands(screen)
         name = screen_name(screen)
-        for key in (*keys_of(name, {}), *keys_of("everywhere", {})):
+        for key in (*keys_of(name, self.settings.keymap), *keys_of("everywhere", self.settings.keymap)):
             action = key.action if "." in key.action else f"screen.{key.action}"
             yield SystemCommand(key.words, key.help or f"On {name}", lambda a=action: self.run_action_later(a))
 
@@ -91,6 +112,18 @@ class ConsoleApp(App[int]):
 
     def run_action_later(self, action: str) -> None:
         self.call_later(self.run_action, action)
+
+    async def action_quit(self) -> None:
+        """Runs go on; asked about only where the settings say so."""
+        if "quit" not in self.settings.confirm:
+            await super().action_quit()
+            return
+
+        def sure(yes: bool | None) -> None:
+            if yes:
+                self.exit()
+
+        self.push_screen(Confirm("Leave the console?", "runs and plans go on without it"), sure)
 
     # The world
 
@@ -117,7 +150,18 @@ class ConsoleApp(App[int]):
                 passed = verdict.state == "passed"
                 title = f"{'✓' if passed else '✗'} {verdict.state}"
                 words = f"{verdict.text}\n{verdict.because}"
-                self.notify(words, title=title, severity="information" if passed else "error", markup=False)
+                self.announce(words, title, "information" if passed else "error")
+
+    def announce(self, words: str, title: str, severity: SeverityLevel) -> None:
+        """Tell news as the user wants to hear it."""
+        how = self.settings.notify
+        if how == "off":
+            return
+        self.notify(words, title=title, severity=severity, markup=False)
+        if how in ("bell", "desktop"):
+            self.bell()
+        if how == "desktop" and self._driver is not None:
+            self._driver.write(desktop_note(f"{title}: {words}", os.environ))
 
     def remember(self, name: str, value: Any) -> None:
         """Keep what was chosen, for the next time."""
@@ -149,7 +193,7 @@ class ConsoleApp(App[int]):
     def action_help(self) -> None:
         from console.screens.help import HelpScreen
 
-        self.push_screen(HelpScreen(screen_name(self.screen)))
+        self.push_screen(HelpScreen(screen_name(self.screen), self.settings.keymap))
 
     def open_run(self, run_id: str) -> None:
         from console.screens.run import RunScreen
@@ -236,10 +280,9 @@ def screen_name(screen: Screen[Any]) -> str:
     return type(screen).__name__.removesuffix("Screen").lower()
 
 
-def run_app(*, readonly: bool = False) -> int:
+def run_app(settings: Settings, problem: str | None = None) -> int:
     """Open the console on this terminal."""
-    os.environ.setdefault("TEXTUAL_FPS", "30")
-    app = ConsoleApp(open_workspace(), readonly=readonly)
+    app = ConsoleApp(open_workspace(readonly=settings.readonly), settings, problem)
     end_with_terminal(lambda: app.call_from_thread(app.exit))
-    result = app.run()
+    result = app.run(mouse=settings.mouse)
     return result if isinstance(result, int) else app.return_code or 0

@@ -47,6 +47,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "pull": ("hosts", "bring a run's files here, verified by hash"),
     "instances": ("instances", "rented machines: types, launch with caps, cost, terminate"),
     "init": ("adopting", "make a phase file for a command of your own repository"),
+    "settings": ("settings", "the user's settings: print, path, check, and the ids of all keys"),
     "doctor": ("doctor", "what this machine can and can't do, and what mends it"),
 }
 
@@ -61,6 +62,9 @@ def parser(typed: Sequence[str] | None = None) -> argparse.ArgumentParser:
         epilog="Without a verb: the console itself (or, where there is no terminal, the phases and what to type next).",
     )
     top.add_argument("--version", action="store_true", help="print the version and the protocol's")
+    top.add_argument(
+        "--plain", action="store_true", help="for screen readers: words and numbers, no boxes, no drawings"
+    )
     top.add_argument("--readonly", action="store_true", help="only look: whatever would change something is refused")
     verbs = top.add_subparsers(dest="verb", metavar="VERB", title="verbs")
     for verb, (_, about) in VERBS.items():
@@ -117,11 +121,13 @@ def _version() -> str:
 
 
 def _dispatch(arguments: argparse.Namespace) -> int:
+    arguments.readonly = arguments.readonly or os.environ.get("FRACTAL_READONLY") == "1"
     if arguments.verb is None:
         return _open_console(arguments)
     if arguments.readonly:
         from console.readonly import refuse_changes
 
+        os.environ["FRACTAL_READONLY"] = "1"  # for whatever of the verb opens the workspace
         refuse_changes(arguments.verb, arguments)
     module = importlib.import_module(f"console.verbs.{VERBS[arguments.verb][0]}")
     code: int = getattr(module, arguments.verb)(arguments)
@@ -131,9 +137,16 @@ def _dispatch(arguments: argparse.Namespace) -> int:
 def _open_console(arguments: argparse.Namespace) -> int:
     """The screen on a terminal; elsewhere the phases and what to type next."""
     if sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb"):
+        from console.settings import prepare_terminal, settings_or_default
+        from engine.protocol.layout import default_root
+
+        settings, problem = settings_or_default(default_root())
+        wanted = {"plain": settings.plain or arguments.plain, "readonly": settings.readonly or arguments.readonly}
+        settings = settings.model_copy(update=wanted)
+        prepare_terminal(settings)
         from console.app import run_app
 
-        return run_app(readonly=arguments.readonly)
+        return run_app(settings, problem)
     from console.verbs.looking import without_terminal
 
     return without_terminal()

@@ -23,10 +23,13 @@ LOOKING: dict[str, tuple[str, tuple[str | None, ...]] | None] = {
     "queue": None,
     "plans": None,
     "plan": None,
-    "models": ("action", ("list", "show", "compare", "verify", "handoff-list")),
+    "notes": None,
+    "models": ("action", ("list", "show", "compare", "verify")),
     "hosts": ("host_verb", (None, "list")),
     "instances": ("instance_verb", ("types", "list")),
     "doctor": None,
+    "settings": None,
+    "why": None,
 }
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -99,11 +100,15 @@ class _Seen:
 class Store:
     """One console's connection."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, readonly: bool = False) -> None:
+        """`readonly`: a copy in memory as the file is now; nothing is ever written to it."""
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-        patiently(lambda: self._db.execute("PRAGMA journal_mode=WAL"))
+        if readonly:
+            self._db = _copied(path)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+            patiently(lambda: self._db.execute("PRAGMA journal_mode=WAL"))
         self._db.execute("PRAGMA synchronous=NORMAL")
         patiently(lambda: self._db.executescript(_SCHEMA + finals.SCHEMA + notes.SCHEMA))
         self.notes = notes.Notes(self._db)
@@ -316,6 +321,21 @@ def _equal(**columns: str | None) -> tuple[list[str], list[str]]:
     """Conditions on the columns that are given."""
     given = {name: value for name, value in columns.items() if value is not None}
     return [f"{name} = ?" for name in given] or ["1"], list(given.values())
+
+
+def _copied(path: Path) -> sqlite3.Connection:
+    """The file's content in memory; of a folder that can't be written to as well, which SQLite opens only as immutable."""
+    memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    if path.exists():
+        for way in ("mode=ro", "immutable=1"):
+            try:
+                with closing(sqlite3.connect(f"{path.resolve().as_uri()}?{way}", uri=True)) as source:
+                    source.backup(memory)
+                break
+            except sqlite3.OperationalError:
+                if way == "immutable=1":
+                    raise
+    return memory
 
 
 def row_of_values(values: tuple[Any, ...]) -> RunRow:

@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 SIGNS = {
@@ -82,6 +82,13 @@ def wants_colour() -> bool:
 
 def shown_state(state: str) -> str:
     return coloured(sign(state), STYLES.get(state))
+
+
+def desktop_note(words: str, environ: Mapping[str, str]) -> str:
+    """The escape sequence (OSC 9) by which terminals raise a desktop notification; wrapped where tmux stands between."""
+    said = "".join(c for c in words if c.isprintable())
+    note = f"\x1b]9;{said}\x07"
+    return "\x1bPtmux;" + note.replace("\x1b", "\x1b\x1b") + "\x1b\\" if "TMUX" in environ else note
 
 
 def duration(seconds: float | None) -> str:

@@ -66,7 +66,8 @@ class Desk:
 
 def look(space: Workspace, presets: dict[str, str]) -> Looked:
     """Every phase at the preset on show, the newest runs, and what stands in the queue."""
-    space.far.attend()
+    if not space.readonly:
+        space.far.attend()
     space.refresh()
     space.reload_if_edited()
     tree = space.tree()
@@ -81,5 +82,5 @@ def look(space: Workspace, presets: dict[str, str]) -> Looked:
     )
 
 
-def open_workspace() -> Workspace:
-    return Workspace(find_project())
+def open_workspace(*, readonly: bool = False) -> Workspace:
+    return Workspace(find_project(), readonly=readonly)

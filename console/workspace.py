@@ -58,11 +58,14 @@ class Choice:
 class Workspace:
     """The console's world. Threads: one store connection, used by one thread at a time (the caller sees to that)."""
 
-    def __init__(self, project: Project, root: Root | None = None) -> None:
+    def __init__(self, project: Project, root: Root | None = None, *, readonly: bool = False) -> None:
+        """`readonly`: a glance at a root that may be a colleague's; nothing in it is written."""
         self.project = project
         self.root = Root(default_root()) if root is None else root
-        self.store = Store(self.root.path / "console.db")
+        self.readonly = readonly
+        self.store = Store(self.root.path / "console.db", readonly=readonly)
         self._registry: Registry | None = None
+        self._glance: Path | None = None
         self.local = LocalHost(self.root)
         self._trees = TreeReader()
         self._phase_marks = self._marks()
@@ -80,6 +83,10 @@ class Workspace:
         self.store.close()
         if self._registry is not None:
             self._registry.close()
+        if self._glance is not None:
+            import shutil
+
+            shutil.rmtree(self._glance, ignore_errors=True)
 
     # Looking
 
@@ -89,8 +96,19 @@ class Workspace:
         if self._registry is None:
             from engine.registry import Registry
 
-            self._registry = Registry(self.root.path / "registry.db")
+            self._registry = Registry(self._copied_registry() if self.readonly else self.root.path / "registry.db")
         return self._registry
+
+    def _copied_registry(self) -> Path:
+        """Read-only looks at a copy: opening the registry may bring its file to this version."""
+        import shutil
+        import tempfile
+
+        folder = Path(tempfile.mkdtemp(prefix="fractal-glance-"))
+        self._glance = folder
+        for file in self.root.path.glob("registry.db*"):
+            shutil.copy(file, folder)
+        return folder / "registry.db"
 
     def phase(self, name: str) -> Phase:
         return self.project.phases.named(name)
@@ -98,7 +116,7 @@ class Workspace:
     def refresh(self) -> list[str]:
         """Look at run folders that are new or not final; models of runs that have ended go to the registry."""
         changed = self.store.refresh(self.root)
-        if changed or not self._models_told:
+        if not self.readonly and (changed or not self._models_told):
             self._tell_registry()
         self._price(changed)
         return changed

@@ -37,7 +37,7 @@ def burning(paths: CloudPaths, now: float) -> Burning:
     try:
         with Ledger(paths.ledger) as ledger:
             entries = ledger.open()
-    except sqlite3.Error:
+    except (sqlite3.Error, OSError):
         return Burning(is_known=False)
     if not entries:
         return Burning()

@@ -224,6 +224,11 @@ def doctor(p: ArgumentParser) -> None:
     _json(p)
 
 
+def settings(p: ArgumentParser) -> None:
+    p.add_argument("action", nargs="?", default="print", choices=("print", "path", "check", "keys"))
+    _json(p)
+
+
 def instances(p: ArgumentParser) -> None:
     from console.rental.arguments import add_arguments
 
@@ -275,6 +280,7 @@ ARGUMENTS: dict[str, Callable[[ArgumentParser], None]] = {
     "models": models,
     "init": init,
     "doctor": doctor,
+    "settings": settings,
     "instances": instances,
     "hosts": hosts,
     "sync": sync,

@@ -10,6 +10,7 @@ from typing import Any
 
 from console.app import ConsoleApp
 from console.project import Project
+from console.settings import Settings
 from console.workspace import Workspace
 from engine.protocol.layout import Root
 
@@ -42,7 +43,8 @@ class Driver:
 
 @asynccontextmanager
 async def driven(folder: Path, root: Root, size: tuple[int, int] = (140, 44), **options: Any) -> AsyncIterator[Driver]:
-    app = ConsoleApp(Workspace(Project(folder), root), **options)
+    settings: Settings = options.setdefault("settings", Settings())
+    app = ConsoleApp(Workspace(Project(folder), root, readonly=settings.readonly), **options)
     async with app.run_test(size=size, notifications=True) as pilot:
         driver = Driver(app, pilot)
         await driver.until(lambda: app.looked is not None, "the first look at the world")

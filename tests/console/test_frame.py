@@ -13,6 +13,7 @@ from console.modes import MODES
 from console.readonly import LOOKING
 from console.rental.burning import Burning, burning
 from console.screens.run import RunScreen
+from console.settings import Settings
 from console.widgets.masthead import line
 from engine.protocol.layout import Root
 from remote.cloud.caps import caps_for
@@ -74,7 +75,7 @@ def _pane(driver: Driver) -> str | None:
 
 
 async def test_read_only_refuses_every_key_that_changes_something(folder: Path, root: Root) -> None:
-    async with driven(folder, root, readonly=True) as driver:
+    async with driven(folder, root, settings=Settings(readonly=True)) as driver:
         await driver.sees("read-only")
         await driver.keys("tab", "r")
         await driver.sees("read-only: Run step would change something")
@@ -85,7 +86,7 @@ async def test_read_only_refuses_every_key_that_changes_something(folder: Path, 
 
 
 async def test_read_only_holds_where_no_key_stands_between(folder: Path, root: Root) -> None:
-    async with driven(folder, root, readonly=True) as driver:
+    async with driven(folder, root, settings=Settings(readonly=True)) as driver:
         driver.app.stop_run("any")
         await driver.sees("nothing was changed")
 
