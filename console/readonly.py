@@ -23,7 +23,6 @@ LOOKING: dict[str, tuple[str, tuple[str | None, ...]] | None] = {
     "queue": None,
     "plans": None,
     "plan": None,
-    "notes": None,
     "models": ("action", ("list", "show", "compare", "verify")),
     "hosts": ("host_verb", (None, "list")),
     "instances": ("instance_verb", ("types", "list")),
