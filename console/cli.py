@@ -12,7 +12,8 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from console.errors import foreseen
 
@@ -127,11 +128,22 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     if arguments.readonly:
         from console.readonly import refuse_changes
 
-        os.environ["FRACTAL_READONLY"] = "1"  # for whatever of the verb opens the workspace
         refuse_changes(arguments.verb, arguments)
     module = importlib.import_module(f"console.verbs.{VERBS[arguments.verb][0]}")
-    code: int = getattr(module, arguments.verb)(arguments)
+    with _said_to_all(arguments.readonly):
+        code: int = getattr(module, arguments.verb)(arguments)
     return code
+
+
+@contextmanager
+def _said_to_all(readonly: bool) -> Iterator[None]:
+    """Whatever of the verb opens the workspace opens it read-only."""
+    before = os.environ.get("FRACTAL_READONLY")
+    os.environ["FRACTAL_READONLY"] = "1" if readonly else ""
+    try:
+        yield
+    finally:
+        os.environ["FRACTAL_READONLY"] = before or ""
 
 
 def _open_console(arguments: argparse.Namespace) -> int:

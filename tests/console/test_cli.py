@@ -49,6 +49,7 @@ LOOKS: dict[str, tuple[tuple[str, ...], type]] = {
     "plan": (("last",), dict),
     "models": ((), list),
     "doctor": ((), list),
+    "settings": ([], dict),
 }
 # Verbs that act or stream: each has a test of its own below (`init` in test_adopt, those over many runs in test_many_runs).
 ACTS = {
