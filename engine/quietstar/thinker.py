@@ -17,10 +17,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from engine.quietstar.errors import ThoughtError
 from engine.quietstar.mixing import Edges, Mixing
 from engine.quietstar.packed import Layout
 from engine.quietstar.reader import reader_of
-from engine.quietstar.thoughts import ThoughtError, must_fit, sample
+from engine.quietstar.thoughts import must_fit, sample
 
 
 @dataclass(frozen=True)

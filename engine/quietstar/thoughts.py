@@ -16,11 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine.quietstar.errors import ThoughtError
 from engine.quietstar.packed import shared_attention
-
-
-class ThoughtError(Exception):
-    """A thought that can't be had from this model on this text. The message says which limit, and what to change."""
 
 
 class Decoder(Protocol):

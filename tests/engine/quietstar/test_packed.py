@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from engine.quietstar.body import Body, Size
+from engine.quietstar.errors import ThoughtError
 from engine.quietstar.packed import Layout
 from engine.quietstar.reader import reader_of
 from engine.quietstar.thinker import Thinker, blocks_of, truth
-from engine.quietstar.thoughts import ThoughtError, places
+from engine.quietstar.thoughts import places
 
 START, END = 9, 10
 
