@@ -114,3 +114,5 @@ class AntiTheater(_Part):
     """After so many the run ends as `theater`."""
     control_steps: int = Field(default=120, ge=1)
     """Steps in which the theatrical control learns to answer beside its thoughts."""
+    required: bool = True
+    """Whether a model that fails the tests of the end is refused to phase 4. `smoke` learns too little to pass any."""
