@@ -71,7 +71,7 @@ class Block(nn.Module):
         """What follows attention: mix the heads, then the two-layer part."""
         heard = heard_BHTE.transpose(1, 2).reshape(x_BTD.shape)
         x_BTD = x_BTD + self._drop(self.mix(heard))
-        inner = F.gelu(self.up(self.ln_2(x_BTD)), approximate="tanh")
+        inner = _gelu(self.up(self.ln_2(x_BTD)))
         return x_BTD + self._drop(self.down(inner))
 
     def _drop(self, x: Tensor) -> Tensor:
@@ -200,6 +200,14 @@ class GPT2(nn.Module):
             x = block.rest(x, attend(query, memory.prefixes[at], key, value, mask, block.attention_dropout))
         memory.late, memory.late_real_BS = late, real
         return self.norm(x)
+
+
+def _gelu(x: Tensor) -> Tensor:
+    """GPT-2's GELU. Without gradients by a sigmoid, x * sigmoid(2 u) for 0.5 x (1 + tanh(u)): six times cheaper than a tanh."""
+    if torch.is_grad_enabled():
+        return F.gelu(x, approximate="tanh")
+    slope = 2 * math.sqrt(2 / math.pi)
+    return (x * x).mul_(slope * 0.044715).add_(slope).mul_(x).sigmoid_().mul_(x)
 
 
 def _additive(real: Tensor, like: Tensor) -> Tensor:

@@ -168,7 +168,8 @@ class CoconutConfig(Config):
     """Of torch on a CPU; None leaves it alone."""
     bucket_parts: int = Field(4, gt=0)
     """Length-sorted parts of a micro-batch; the sum is the same whatever their number."""
-    eval_batch: int = Field(100, gt=0)
+    eval_batch: int = Field(20, gt=0)
+    """Questions answered side by side: as many as a CPU's cache holds; a GPU wants hundreds."""
     max_new_tokens: int = Field(128, gt=0)
     eval_every_epochs: int = Field(1, gt=0)
     resume: str | None = None

@@ -57,18 +57,23 @@ def step(model: GPT2LMHeadModel, batch: SourceBatch, latent: int) -> None:
 
 
 @torch.no_grad()
-def words(model: GPT2LMHeadModel, prompt: list[int], latent: int, eos: int, most: int) -> list[int]:
-    """Greedy words for one prompt: thoughts through the cache, then the whole prefix anew for every word, until the end token."""
+def words(
+    model: GPT2LMHeadModel, prompt: list[int], latent: int, eos: int, most: int, cached_thoughts: bool = False
+) -> list[int]:
+    """Greedy words for one prompt until the end token, the whole prefix anew for every word, and for every thought too.
+
+    `cached_thoughts`: thoughts, though not words, go on from cached keys, as the reference's own evaluation does it.
+    """
     ids = torch.tensor(prompt)
     places = (ids == latent).nonzero()[:, 0].tolist()
     x = model.transformer.wte(ids)[None]
-    cache, start = DynamicCache(), 0
+    cache, start = DynamicCache() if cached_thoughts else None, 0
     for place in places:
         hidden = model.transformer(
-            inputs_embeds=x[:, start:place], past_key_values=cache, use_cache=True
+            inputs_embeds=x[:, start:place], past_key_values=cache, use_cache=cached_thoughts
         ).last_hidden_state
         x[0, place] = hidden[0, -1]
-        start = place
+        start = place if cached_thoughts else 0
     said: list[int] = []
     while len(said) < most:
         hidden = model.transformer(inputs_embeds=x, use_cache=False).last_hidden_state
