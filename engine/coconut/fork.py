@@ -100,7 +100,8 @@ def _class_edits(source: _Source) -> list[Edit]:
     return [
         _insert(source.end(last), f', {MODE}="continuous"'),
         _insert(
-            source.end(made.body[-1]), _KEEP.format(mode=MODE, pause=PAUSE, model=names[1], latent=names[2]).rstrip()
+            source.end_of_line(made.body[-1]),
+            _KEEP.format(mode=MODE, pause=PAUSE, model=names[1], latent=names[2]).rstrip(),
         ),
         Edit(source.start(thought), source.end(thought), f'({given} if self.{MODE} == "continuous" else self.{PAUSE})'),
     ]
