@@ -8,6 +8,7 @@
   Positions default to what the cache's length says. With a cache, a mask has one column for every cached key and every new one.
 - `attend(layer, q_BHTC, k_BGTC, v_BGTC) -> mixed_BHTC` replaces attention altogether (mask and cache are then its own affair):
   thoughts that share the base's keys and keep their own are decoded that way.
+- `body.watch(layer, q, k, mask)`, where set, is shown queries and keys of every pass without such an `attend`: QK-clip's place.
 - `body.table()` is the embedding, `body.logits(hidden)` the head, `body.context` the longest sequence that it was made for.
 
 Guarantees: a cached, a masked and a whole forward give the same numbers (float64: 1e-12). It does not mask padding unless told.
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -138,6 +139,7 @@ class Body(nn.Module):
         self.tokens = nn.Embedding(size.vocabulary, size.width)
         self.blocks = nn.ModuleList(Block(size) for _ in range(size.layers))
         self.norm = nn.RMSNorm(size.width, eps=1e-6)
+        self.watch: Callable[[int, Tensor, Tensor, Tensor | None], None] | None = None
         for name, p in self.named_parameters():
             if p.ndim == 2:  # a tied head wants rows of length one; what adds to the stream starts small
                 deep = 1 / (2 * size.layers) ** 0.5 if name.endswith(("o.weight", "down.weight")) else 1.0
@@ -164,7 +166,7 @@ class Body(nn.Module):
         past = cache.length if cache is not None else 0
         if positions is None:
             positions = torch.arange(past, past + ids_BT.shape[1], device=ids_BT.device)
-        attend = attend or plain_attention(mask, cache)
+        attend = attend or plain_attention(mask, cache, self.watch)
         x_BTD = self.tokens(ids_BT)
         for layer, block in enumerate(self.blocks):
             q, k, v = block.project(x_BTD, positions)
@@ -173,12 +175,14 @@ class Body(nn.Module):
         return Output(hidden_BTD, self.logits(hidden_BTD))
 
 
-def plain_attention(mask: Tensor | None, cache: Cache | None) -> Attend:
+def plain_attention(mask: Tensor | None, cache: Cache | None, watch: Any = None) -> Attend:
     """Attention over the cache and the new tokens: masked as told, else causal."""
 
     def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if cache is not None:
             k, v = cache.append(layer, k, v)
+        if watch is not None:
+            watch(layer, q, k, mask)
         grouped = q.shape[1] != k.shape[1]
         if mask is None and q.shape[2] == k.shape[2]:
             return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=grouped)

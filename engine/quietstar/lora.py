@@ -41,6 +41,8 @@ class Adapter(nn.Module):
         drawn = torch.randn(rank, in_dim, generator=generator) / math.sqrt(in_dim)
         self.A = nn.Parameter(drawn.to(weight))
         self.B = nn.Parameter(torch.zeros(out_dim, rank, dtype=weight.dtype, device=weight.device))
+        self.register_buffer("gain_O", None)
+        """What QK-clip made of the rows of base and change together; the base itself, which is the teacher, stays."""
 
     @property
     def weight(self) -> Tensor:
@@ -56,16 +58,32 @@ class Adapter(nn.Module):
         if self.strength == 0:
             return y
         inner = F.dropout(x, self.dropout, self.training) if self.dropout else x
-        return y + F.linear(F.linear(inner, self.A), self.B) * (self.scale * self.strength)
+        change = F.linear(F.linear(inner, self.A), self.B) * self.scale
+        if self.gain_O is not None:
+            change = self.gain_O * (y + change) - y
+        return y + change * self.strength
 
     def delta_OI(self, strength: float = 1.0) -> Tensor:
         """What is added to the weight, as (out, in)."""
-        return (self.B @ self.A) * (self.scale * strength)
+        delta = (self.B @ self.A) * self.scale
+        if self.gain_O is not None:
+            base = self.base.weight.T if self.transposed else self.base.weight
+            delta = self.gain_O[:, None] * (base + delta) - base
+        return delta * strength
 
     @torch.no_grad()
     def add_to_base(self, strength: float) -> None:
         delta = self.delta_OI(strength)
         self.base.weight.add_(delta.T if self.transposed else delta)
+        if self.gain_O is not None and self.bias is not None:
+            self.bias.add_((self.gain_O - 1) * self.bias * strength)
+
+    @torch.no_grad()
+    def scale_rows(self, first: int, end: int, factor: Tensor | float) -> None:
+        """Shrink some rows of what the student sees: the change is made smaller or negative, the base is not touched."""
+        if self.gain_O is None:
+            self.gain_O = torch.ones(len(self.B), dtype=self.B.dtype, device=self.B.device)
+        self.gain_O[first:end] *= factor
 
 
 def _is_conv1d(module: nn.Module) -> bool:
@@ -105,7 +123,9 @@ class Lora:
 
     def merge(self, strength: float = 1.0) -> Callable[[], None]:
         """Add the change to the weights and switch the adapters off; what is returned restores the very bits."""
-        before = {name: adapter.base.weight.detach().clone() for name, adapter in self.adapters.items()}
+        before = {
+            name: [p.detach().clone() for p in adapter.base.parameters()] for name, adapter in self.adapters.items()
+        }
         strengths = {name: adapter.strength for name, adapter in self.adapters.items()}
         for adapter in self.adapters.values():
             adapter.add_to_base(strength)
@@ -114,7 +134,8 @@ class Lora:
         def undo() -> None:
             with torch.no_grad():
                 for name, adapter in self.adapters.items():
-                    adapter.base.weight.copy_(before[name])
+                    for p, was in zip(adapter.base.parameters(), before[name], strict=True):
+                        p.copy_(was)
                     adapter.strength = strengths[name]
 
         return undo
@@ -146,11 +167,18 @@ class Lora:
         return self.model
 
     def state(self) -> dict[str, Tensor]:
-        """A and B by name, for a checkpoint."""
-        return {f"{name}.{part}": getattr(a, part).detach() for name, a in self.adapters.items() for part in ("A", "B")}
+        """A, B and gains by name, for a checkpoint."""
+        found = {}
+        for name, adapter in self.adapters.items():
+            found |= {f"{name}.A": adapter.A.detach(), f"{name}.B": adapter.B.detach()}
+            if adapter.gain_O is not None:
+                found[f"{name}.gain_O"] = adapter.gain_O
+        return found
 
     @torch.no_grad()
     def load(self, state: dict[str, Tensor]) -> None:
+        for name, adapter in self.adapters.items():
+            adapter.gain_O = torch.ones_like(adapter.B[:, 0]) if f"{name}.gain_O" in state else None
         mine = self.state()
         if wrong := sorted(set(mine) ^ set(state)):
             raise LoraError(f"the adapter saved is of another model: {wrong[0]} stands on one side only")
