@@ -51,6 +51,8 @@ class Start:
     before: str = ""
     """A shell command that comes first, such as `source ~/.local/bin/env`."""
     cwd: str = ""
+    stated: dict[str, Any] = field(default_factory=dict)
+    """What its `host.json` must say, such as that runs go through Slurm."""
 
     def command(self) -> str:
         """The one SSH command; the code that it runs is its own argument."""
@@ -63,7 +65,7 @@ class Start:
     def preamble(self) -> bytes:
         """What `lay` reads before the frames: sent without waiting, so that a first start costs no round trip more."""
         packed = packed_code()
-        order = {"root": self.root, "code": code_hash(), "bytes": len(packed), "cwd": self.cwd}
+        order = {"root": self.root, "code": code_hash(), "bytes": len(packed), "cwd": self.cwd, "stated": self.stated}
         return json.dumps(order).encode() + b"\n" + packed
 
 

@@ -19,6 +19,8 @@ from console.errors import UserError
 from console.verbs.model_tables import Table
 from engine.config.hosts import HostEntry, Named, check_name, host_named, put_host, read_hosts, remove_host
 from engine.config.load import ConfigError, check
+from engine.protocol.durable import read_json, write_json
+from engine.protocol.layout import Root
 
 if TYPE_CHECKING:
     from remote.ssh.host import SshHost
@@ -88,14 +90,28 @@ def list_hosts(desk: HostDesk, args: argparse.Namespace) -> Table:
 
 def add_host(desk: HostDesk, args: argparse.Namespace) -> Table:
     """Try to log in (unless told not to), then write the entry down: a host that is listed has worked once."""
+    if args.name == "local":
+        return _state_local(desk, args)
     check_name(args.name, "hosts add")
-    said = {key: getattr(args, key) for key in ("ssh", "root", "before", "workdir", "env")}
+    said = {key: getattr(args, key) for key in ("ssh", "root", "before", "workdir", "env", "kind", "sbatch")}
     entry = check(HostEntry, said, "hosts add")
     facts = {} if args.untried else _facts(Named(args.name, entry, desk.own_file), desk)
     put_host(desk.own_file, args.name, entry)
     rows = [[key, _shown(key, value)] for key, value in facts.items()]
     note = f"{args.name} is written to {desk.own_file}. Use it: fractal-console run PHASE --host {args.name}"
     return Table(["", args.name], rows, {"name": args.name, **entry.model_dump(), "facts": facts}, note)
+
+
+def _state_local(desk: HostDesk, args: argparse.Namespace) -> Table:
+    """This machine needs no name; that its runs go through Slurm has to be said."""
+    if args.ssh or args.kind != "slurm":
+        raise ConfigError("hosts add: `local` is this machine. If it is a login node: hosts add local --kind slurm")
+    entry = check(HostEntry, {"ssh": "local", "kind": args.kind, "sbatch": args.sbatch}, "hosts add")
+    file = Root(desk.own_file.parent).host_file
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(file, {**(read_json(file) or {}), **entry.stated})
+    note = f"runs of this machine are handed to sbatch; {file} says so. Take it back: hosts remove local"
+    return Table([], [], {"name": "local", **entry.stated}, note)
 
 
 def _facts(named: Named, desk: HostDesk) -> dict[str, Any]:
@@ -122,11 +138,22 @@ def _shown(key: str, value: Any) -> str:
 
 def remove(desk: HostDesk, args: argparse.Namespace) -> Table:
     """Forget a name; nothing on the host is touched."""
+    if args.name == "local":
+        return _unstate_local(desk)
     named = host_named(desk.hosts(), args.name)
     if named.file != desk.own_file:
         raise ConfigError(f"{args.name} is named in {named.file}, which the project shares: take it out there")
     remove_host(desk.own_file, args.name)
     return Table([], [], {"removed": args.name}, f"{args.name} is forgotten; its runs and files there stay")
+
+
+def _unstate_local(desk: HostDesk) -> Table:
+    file = Root(desk.own_file.parent).host_file
+    kept = read_json(file) or {}
+    if kept.pop("slurm", None) is None:
+        raise ConfigError("`local` is this machine, and it runs without Slurm: there is nothing to forget")
+    write_json(file, kept)
+    return Table([], [], {"removed": "slurm"}, "runs of this machine are started here again, without Slurm")
 
 
 ACTIONS: dict[str, Callable[[HostDesk, argparse.Namespace], Table]] = {

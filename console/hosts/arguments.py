@@ -12,11 +12,15 @@ def add_hosts_arguments(parser: argparse.ArgumentParser) -> None:
     listing = verbs.add_parser("list", help="every host that has a name")
     add = verbs.add_parser("add", help="name a machine that ssh reaches")
     add.add_argument("name")
-    add.add_argument("--ssh", required=True, help="an alias of ~/.ssh/config, or user@host:port")
+    add.add_argument("--ssh", default="", help="an alias of ~/.ssh/config, or user@host:port")
     add.add_argument("--root", default="~/.fractal", help="where everything lies there (a disk that outlives it)")
     add.add_argument("--before", default="", help="a shell command that comes first: source ~/.local/bin/env")
     add.add_argument("--workdir", default="", help="the folder to begin in: ~/Fractal")
     add.add_argument("--env", default="", help="an existing virtual environment there")
+    add.add_argument("--kind", choices=("ssh", "slurm"), default="ssh", help="slurm: its runs are handed to sbatch")
+    add.add_argument(
+        "--sbatch", default="", metavar="OPTIONS", help="with --kind slurm: '--partition=gpu --time=8:00:00'"
+    )
     add.add_argument("--untried", action="store_true", help="write it down without logging in")
     gone = verbs.add_parser("remove", help="forget a name")
     gone.add_argument("name")

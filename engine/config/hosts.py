@@ -7,18 +7,23 @@
         before: source ~/.local/bin/env
         workdir: ~/Fractal
         env: ~/Fractal/.venv
+      cluster:
+        ssh: login
+        kind: slurm                        # runs are Slurm's jobs; root lies where the nodes see it too
+        sbatch: --partition=gpu --time=24:00:00
 
 Both are read; one's own entry wins over the project's of the same name.
 """
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from engine.config.load import ConfigError, check, nearest, read_yaml
 from engine.protocol.durable import write_bytes
@@ -40,6 +45,22 @@ class HostEntry(BaseModel):
     """The folder in which the helper, and so a step that names no other, begins."""
     env: str = ""
     """An existing virtual environment there; its `bin` comes first in the `PATH` of runs."""
+    kind: Literal["ssh", "slurm"] = "ssh"
+    """`slurm`: it is a login node, and runs are handed to `sbatch`."""
+    sbatch: str = ""
+    """What `sbatch` is told besides, as on its command line."""
+
+    @property
+    def stated(self) -> dict[str, Any]:
+        """What the host's own `host.json` has to say of it."""
+        return {"slurm": {"options": shlex.split(self.sbatch)}} if self.kind == "slurm" else {}
+
+    @model_validator(mode="after")
+    def _fits(self) -> HostEntry:
+        if self.sbatch and self.kind != "slurm":
+            raise ValueError("`sbatch` is for hosts of `kind: slurm`")
+        shlex.split(self.sbatch)
+        return self
 
     @field_validator("ssh", "root")
     @classmethod

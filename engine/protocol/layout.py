@@ -130,6 +130,10 @@ class RunPaths:
         return self.folder / "exit.json"
 
     @property
+    def slurm(self) -> Path:  # launcher, once: the number of the job, where Slurm starts the run
+        return self.folder / "slurm.json"
+
+    @property
     def log(self) -> Path:  # the command itself
         return self.folder / "log"
 

@@ -88,10 +88,10 @@ class Status:
 def conclude(traces: Traces) -> Status:
     """The state that these traces mean."""
     if traces.result is not None:
-        return _written(traces.result)
+        return written_state(traces.result)
     if traces.status is None:
         return _unstarted(traces)
-    said = _written(traces.status)
+    said = written_state(traces.status)
     if traces.supervisor_alive:
         return _attended(said, traces)
     if traces.exit is not None and traces.shim_alive:
@@ -109,7 +109,8 @@ def conclude(traces: Traces) -> Status:
     return _with(said, LOST, "the command and its supervisor vanished without a word (killed together?)")
 
 
-def _written(value: dict[str, Any]) -> Status:
+def written_state(value: dict[str, Any]) -> Status:
+    """The state in a status.json or result.json."""
     return Status(
         state=str(value.get("state", LOST)),
         reason=str(value.get("reason", "")),
@@ -175,6 +176,11 @@ def observe(paths: RunPaths, now: float | None = None) -> Status:
     told = read_json(paths.observed)
     if told is not None:
         return mirrored(told, _readable(paths.result), now)
+    job = read_json(paths.slurm)
+    if job is not None:
+        from engine.protocol.slurm_job import observe_job
+
+        return observe_job(paths, str(job["job"]), now)
     return conclude(find_traces(paths, now))
 
 
@@ -184,7 +190,7 @@ def mirrored(told: dict[str, Any], result: dict[str, Any] | None, now: float) ->
     An end counts when all bytes are here: a gate is not judged, and a log not called complete, on a part of them.
     """
     if result is not None:
-        return _written(result)
+        return written_state(result)
     status = Status.from_json(told.get("status") or {"state": QUEUED})
     if status.final and not told.get("whole", True):
         words = f"{status.state} there; its last bytes are on their way here"

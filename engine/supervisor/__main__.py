@@ -1,6 +1,7 @@
 """What a host is asked for, as commands: `python3 -S -m engine.supervisor VERB …`, run from the folder that holds `engine`.
 
     start ROOT RUN      claim the run and carry it to its end, detached; answers when it is claimed
+    attend ROOT RUN     the same in the foreground, as the body of a Slurm job; ends with the command's exit code
     stop ROOT RUN …     see `ops.stop`
     plan ROOT PLAN      execute a plan, detached
 
@@ -18,10 +19,12 @@ from engine.protocol.layout import Root
 
 
 def main(argv: list[str]) -> int:
-    if len(argv) != 3 or argv[0] not in ("start", "end-orphan", "plan"):
+    if len(argv) != 3 or argv[0] not in ("start", "attend", "end-orphan", "plan"):
         print(__doc__, file=sys.stderr)
         return 2
     verb, root, name = argv[0], Root(Path(argv[1])), argv[2]
+    if verb == "attend":
+        return attend(root, name)
     if verb == "start":
         return detach(root.run(name).supervisor_output, lambda tell: start(root, name, tell))
     if verb == "end-orphan":
@@ -36,6 +39,22 @@ def start(root: Root, run_id: str, tell: Callable[[str], None]) -> None:
     tell("claimed" if won else "already claimed")
     if won:
         supervise(root, run_id)
+
+
+def attend(root: Root, run_id: str) -> int:
+    from engine.protocol.durable import read_json
+    from engine.supervisor.slurm import take_over
+    from engine.supervisor.supervise import claim, supervise
+
+    paths = root.run(run_id)
+    attempt = take_over(paths)
+    if not claim(paths):
+        print("already claimed")
+        return 0
+    supervise(root, run_id, attempt)
+    end = read_json(paths.result) or {}
+    code = (read_json(paths.exit) or {}).get("code")
+    return 0 if end.get("state") == "succeeded" else code or 1
 
 
 def end_orphan(root: Root, run_id: str, tell: Callable[[str], None]) -> None:

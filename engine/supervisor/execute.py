@@ -31,7 +31,7 @@ from engine.protocol.status import SUCCEEDED, observe
 from engine.protocol.version import VERSION, NewerProtocol
 from engine.supervisor.finish import matches
 from engine.supervisor.ladder import ask, requests
-from engine.supervisor.ops import LaunchError, end_if_orphaned, prepare, spawn
+from engine.supervisor.ops import LaunchError, end_if_orphaned, prepare, start
 
 _TICK_S = 0.2
 _RETRY_S = (
@@ -349,7 +349,7 @@ def execute(root: Root, plan_id: str, tell: Callable[[str], None]) -> None:
 def start_run(root: Root, spec: RunSpec) -> None:
     """Write the spec if it is not there, and have a supervisor claim it."""
     prepare(root, replace(spec, created=spec.created or time.time()))
-    spawn(root, "start", spec.run_id, Path(sys.path[0]))
+    start(root, spec, Path(sys.path[0]))
 
 
 def ask_stop(root: Root, plan_id: str, by: str, why: str) -> None:

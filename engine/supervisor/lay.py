@@ -70,7 +70,7 @@ def main() -> int:
     sys.path.insert(0, code)
     from engine.supervisor.serve import main as serve
 
-    return serve(root, code, order.get("cwd") or "", order.get("alone_s"))
+    return serve(root, code, order.get("cwd") or "", order.get("alone_s"), order.get("stated"))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from engine.protocol.layout import Root, RunPaths
 from engine.protocol.plan import Plan
 from engine.protocol.spec import RunSpec, read_spec
 from engine.protocol.status import Status, observe
+from engine.supervisor import slurm
 from engine.supervisor.ladder import ask
 from engine.supervisor.slots import holders, waiting
 
@@ -46,8 +47,19 @@ def prepare(root: Root, spec: RunSpec) -> bool:
 def launch(root: Root, spec: RunSpec, code: Path) -> Status:
     """Start a run, once: launching the same id again changes nothing and tells its state."""
     prepare(root, spec)
-    spawn(root, "start", spec.run_id, code)
+    start(root, spec, code)
     return observe(root.run(spec.run_id))
+
+
+def start(root: Root, spec: RunSpec, code: Path) -> None:
+    """Have a supervisor claim a prepared run: here, or where Slurm puts it."""
+    if slurm.options_of(root) is None:
+        spawn(root, "start", spec.run_id, code)
+        return
+    try:
+        slurm.submit(root, spec, code, _BOOT)
+    except slurm.SubmitError as error:
+        raise LaunchError(str(error)) from None
 
 
 def launch_plan(root: Root, plan: Plan, code: Path) -> str:
@@ -112,7 +124,9 @@ def stop(root: Root, run_id: str, by: str, why: str, code: Path, grace_s: float 
 
 def end_if_orphaned(root: Root, run_id: str, code: Path) -> None:
     """Where nobody is left to hear a stop, have somebody climb the ladder."""
-    if not _attended(root.run(run_id)):
+    if root.run(run_id).slurm.exists():
+        slurm.end_unheard(root.run(run_id))
+    elif not _attended(root.run(run_id)):
         spawn(root, "end-orphan", run_id, code)
 
 
@@ -132,6 +146,8 @@ def checkpoint(root: Root, run_id: str, by: str) -> Status:
 
 def queue(root: Root) -> list[dict[str, Any]]:
     """Who holds a slot of this host (position 0) and who waits, in order."""
+    if slurm.options_of(root) is not None:
+        return slurm.queue(root)
     rows: list[dict[str, Any]] = [
         {"run_id": run_id, "position": 0, "slot": name, "kind": "cpu" if name == "cpu" else "gpu"}
         for name, run_id in holders(root).items()

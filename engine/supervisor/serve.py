@@ -25,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from engine.protocol.durable import read_json, write_json
 from engine.protocol.frames import MAGIC, BadFrame, Decoder, Frame, encode_head
 from engine.protocol.layout import Root, safe_id
 from engine.supervisor.answers import Answers, Refusal, hello
@@ -241,6 +242,13 @@ def _payloads(incoming: queue.Queue[bytes | None]) -> Iterator[bytes]:
         yield data
 
 
+def state(root: Root, stated: dict[str, Any]) -> None:
+    """Write down what the console's file says of this host; the rest of its own file stays."""
+    kept = read_json(root.host_file) or {}
+    if {**kept, **stated} != kept:
+        write_json(root.host_file, {**kept, **stated})
+
+
 def _mind(server: Server, alone_s: float) -> None:
     """End the process when its console is gone without a word; nothing here may block."""
     while True:
@@ -249,8 +257,12 @@ def _mind(server: Server, alone_s: float) -> None:
             os._exit(0)
 
 
-def main(root: str, code: str, cwd: str = "", alone_s: float | None = None) -> int:
+def main(
+    root: str, code: str, cwd: str = "", alone_s: float | None = None, stated: dict[str, Any] | None = None
+) -> int:
     """Serve on stdin and stdout until the console is gone."""
+    if stated:
+        state(Root(Path(root)), stated)
     if cwd:
         with contextlib.suppress(OSError):
             os.chdir(os.path.expanduser(cwd))

@@ -27,10 +27,12 @@ from engine.protocol.status import FAILED, QUEUED, RUNNING, STARTING, STOPPED, h
 from engine.protocol.version import VERSION
 from engine.supervisor import shim
 from engine.supervisor.cause import MemoryKills, memory_kills
+from engine.supervisor.environment import environment
 from engine.supervisor.finish import finish, missing_inputs
 from engine.supervisor.ladder import RUNGS, Request, ask_checkpoint, requests, rung_due, send_to_group
 from engine.supervisor.logmetrics import LogReader, catch_up
 from engine.supervisor.meters import Meters
+from engine.supervisor.requeued import TimeLimit, mind_limit
 from engine.supervisor.slots import Queue, Slot
 
 _TICK_S = 0.1  # how soon a stop is heard; the end of the command is noticed at once, through the pipe
@@ -55,6 +57,9 @@ class Run:
     shim_pid: int | None = None
     shut_down: bool = False
     """SIGTERM came: the system wants the supervisor to end."""
+    attempt: int | None = None
+    """Slurm has started this supervisor, and it is this attempt; None: it was started by a launch and waits for slots itself."""
+    limit: TimeLimit = field(default_factory=TimeLimit)
     reader: LogReader | None = None
     meters: Meters | None = None
     next_beat: float = 0.0
@@ -68,17 +73,17 @@ def claim(paths: RunPaths) -> bool:
     return create_once(paths.claim, identify().to_json())
 
 
-def supervise(root: Root, run_id: str) -> None:
+def supervise(root: Root, run_id: str, attempt: int | None = None) -> None:
     """Carry a claimed run to its end."""
     paths = root.run(run_id)
     spec = read_spec(paths.spec)
     if spec is None:
         raise FileNotFoundError(f"{paths.spec} is not there")
-    run = Run(root, paths, spec)
+    run = Run(root, paths, spec, attempt=attempt)
     run.status = {"v": VERSION, "supervisor": identify().to_json()}
     try:
         _prepare(run)
-        slots = _wait_for_slots(run)
+        slots = _wait_for_slots(run) if attempt is None else []
         if slots is not None:
             _execute(run, slots)
     except OSError as error:
@@ -98,6 +103,9 @@ def _prepare(run: Run) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: setattr(run, "shut_down", True))
+    if run.attempt is not None:
+        signal.signal(signal.SIGUSR2, lambda *_: setattr(run.limit, "is_near", True))
+        record(run, "attempt", number=run.attempt)
     write_status(run, state=QUEUED, reason="waiting for a free slot")
 
 
@@ -229,32 +237,11 @@ def _fork_shim(run: Run, slots: list[Slot]) -> tuple[int, int]:
         fds = [slot.fd for slot in slots]
         for fd in fds:
             os.set_inheritable(fd, True)
-        shim.run(
-            run.paths, run.spec, environment(run, slots), fds, tell, lambda: finish_alone(run.paths, run.spec, kills)
-        )
+        env = environment(run.root, run.paths, run.spec, slots)
+        shim.run(run.paths, run.spec, env, fds, tell, lambda: finish_alone(run.paths, run.spec, kills))
         code = 0
     finally:
         os._exit(code)
-
-
-def environment(run: Run, slots: list[Slot]) -> dict[str, str]:
-    """The host's environment, the spec's, and the words that a program may ask for."""
-    spec, paths = run.spec, run.paths
-    env = {**os.environ, **spec.env}
-    env["PATH"] = os.pathsep.join([*spec.path_prefix, env.get("PATH", os.defpath)])
-    env.update(
-        FRACTAL_RUN=spec.run_id,
-        FRACTAL_SPEC=str(paths.spec),
-        FRACTAL_EVENTS=str(paths.events),
-        FRACTAL_LOG=str(paths.log),
-        FRACTAL_WORK=spec.work,
-        PYTHONUNBUFFERED="1",
-        PYTHONPYCACHEPREFIX=str(run.root.pycache),  # the snapshot stays as it was hashed
-    )
-    gpus = [slot.name[3:] for slot in slots if slot.name.startswith("gpu")]
-    if gpus:
-        env["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
-    return env
 
 
 def _first_word(run: Run, pipe: int) -> dict[str, Any] | None:
@@ -302,6 +289,8 @@ def _attend(run: Run, group: int) -> None:
         run.next_disk = now + _DISK_S
         _look_at_disk(run)
     _hear(run, group)
+    if run.attempt is not None:
+        mind_limit(run, group)
     _mind_time(run)
     _climb(run, group)
 
@@ -315,8 +304,7 @@ def _measure(run: Run, now: float) -> None:
 
 def _hear(run: Run, group: int | None = None) -> None:
     """Take note of new requests, and of a system that shuts down."""
-    if run.shut_down:
-        _begin_stop(run, "the system", "its supervisor got SIGTERM (a shut-down?)", None)
+    _heed_system(run)
     for request in requests(run.paths.requests, run.seen_requests):
         if request.kind == "checkpoint" and group is not None:
             told = ask_checkpoint(group)
@@ -324,6 +312,13 @@ def _hear(run: Run, group: int | None = None) -> None:
             record(run, "checkpoint-asked", by=request.by, told=told, words=words)
         elif request.kind == "stop":
             _heed_stop(run, request)
+
+
+def _heed_system(run: Run) -> None:
+    if run.shut_down and run.attempt is None:
+        _begin_stop(run, "the system", "its supervisor got SIGTERM (a shut-down?)", None)
+    elif run.shut_down:
+        _begin_stop(run, "Slurm", "it ended the job (scancel, its time limit, or a preemption)", None)
 
 
 def _heed_stop(run: Run, request: Request) -> None:
@@ -393,6 +388,7 @@ def _wait_without_shim(run: Run, pid: int) -> None:
 
 
 def _end(run: Run) -> None:
+    _heed_system(run)  # the command may have got the same signal, and have died of it first
     # What we know, not what status.json says: on a full disk it may never have heard of the stop.
     end = finish(run.paths, run.spec, run.kills_before, run.status)
     record(run, "ended", state=end.state, reason=end.reason)

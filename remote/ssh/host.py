@@ -46,7 +46,7 @@ class SshHost:
     ) -> None:
         self.name, self.entry = name, entry
         self._trust, self._person = trust, person or Person()
-        start = Start(entry.root, entry.before, entry.workdir)
+        start = Start(entry.root, entry.before, entry.workdir, entry.stated)
         self.link = HelperLink(open_connection or self._connect, start, patience_s)
         self._sync = Sync(self.link)
         self._sync_lock = threading.Lock()

@@ -14,6 +14,7 @@ from console.hosts.actions import HostDesk, act, open_host
 from console.hosts.arguments import add_hosts_arguments
 from console.verbs.model_tables import Table
 from engine.config.hosts import Named, load_file
+from engine.protocol.durable import read_json
 from remote.ssh.host import SshHost
 from tests.remote.box import Box
 
@@ -44,8 +45,28 @@ def test_an_added_host_is_listed_with_its_file(desk: HostDesk) -> None:
     do(desk, "add", "gpu", "--ssh", "lambda", "--root", "/nfs/x", "--untried")
     assert do(desk, "list").data == [
         {"name": "gpu", "ssh": "lambda", "root": "/nfs/x", "before": "", "workdir": "", "env": "",
-         "file": str(desk.own_file)}
+         "kind": "ssh", "sbatch": "", "file": str(desk.own_file)}
     ]  # fmt: skip
+
+
+def test_a_login_node_says_what_sbatch_is_told(desk: HostDesk) -> None:
+    do(desk, "add", "cluster", "--ssh", "login", "--kind", "slurm", "--sbatch", "--partition='my gpus'", "--untried")
+    assert desk.hosts()["cluster"].entry.stated == {"slurm": {"options": ["--partition=my gpus"]}}
+
+
+def test_sbatch_options_without_slurm_are_refused(desk: HostDesk) -> None:
+    with pytest.raises(UserError, match="kind: slurm"):
+        do(desk, "add", "gpu", "--ssh", "x", "--sbatch", "--time=1", "--untried")
+
+
+def test_this_machine_can_be_a_login_node_and_stop_being_one(desk: HostDesk) -> None:
+    do(desk, "add", "local", "--kind", "slurm", "--sbatch", "--time=1:00:00")
+    file = desk.own_file.parent / "host.json"
+    assert read_json(file) == {"slurm": {"options": ["--time=1:00:00"]}}
+    do(desk, "remove", "local")
+    assert read_json(file) == {}
+    with pytest.raises(UserError, match="nothing to forget"):
+        do(desk, "remove", "local")
 
 
 def test_ones_own_entry_wins_over_the_project_s(desk: HostDesk) -> None:
