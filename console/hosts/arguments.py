@@ -18,9 +18,7 @@ def add_hosts_arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--workdir", default="", help="the folder to begin in: ~/Fractal")
     add.add_argument("--env", default="", help="an existing virtual environment there")
     add.add_argument("--kind", choices=("ssh", "slurm"), default="ssh", help="slurm: its runs are handed to sbatch")
-    add.add_argument(
-        "--sbatch", default="", metavar="OPTIONS", help="with --kind slurm: '--partition=gpu --time=8:00:00'"
-    )
+    add.add_argument("--sbatch", default="", metavar="OPTIONS", help="--sbatch='--partition=gpu --time=8:00:00'")
     add.add_argument("--untried", action="store_true", help="write it down without logging in")
     gone = verbs.add_parser("remove", help="forget a name")
     gone.add_argument("name")

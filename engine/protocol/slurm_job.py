@@ -157,9 +157,9 @@ def conclude_job(
 
 
 _IN_WORDS = {
-    "TIMEOUT": "Slurm ended it at its time limit; give it more: hosts add … --sbatch '--time=…'",
+    "TIMEOUT": "Slurm ended it at its time limit; give it more: hosts add … --sbatch='--time=…'",
     "NODE_FAIL": "its node failed",
-    "OUT_OF_MEMORY": "Slurm ended it for using more memory than it asked for; give it more: hosts add … --sbatch '--mem=…'",
+    "OUT_OF_MEMORY": "Slurm ended it for using more memory than it asked for; give it more: hosts add … --sbatch='--mem=…'",
     "PREEMPTED": "Slurm took its place away for another job",
     "BOOT_FAIL": "its node did not come up",
     "DEADLINE": "Slurm ended it at its deadline",

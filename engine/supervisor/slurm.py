@@ -78,7 +78,7 @@ def _sbatch(root: Root, spec: RunSpec, body: str) -> str:
     try:
         return _said_by(sbatch_argv(root, spec, options), body).partition(";")[0]
     except SubmitError as error:
-        told = f" It was told {shlex.join(options)}: mend that with `hosts add … --sbatch`" if options else ""
+        told = f" It was told {shlex.join(options)}: mend that with `hosts add … --sbatch=…`" if options else ""
         raise SubmitError(f"{error}.{told}") from None
 
 

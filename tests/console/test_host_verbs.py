@@ -56,11 +56,11 @@ def test_a_login_node_says_what_sbatch_is_told(desk: HostDesk) -> None:
 
 def test_sbatch_options_without_slurm_are_refused(desk: HostDesk) -> None:
     with pytest.raises(UserError, match="kind: slurm"):
-        do(desk, "add", "gpu", "--ssh", "x", "--sbatch", "--time=1", "--untried")
+        do(desk, "add", "gpu", "--ssh", "x", "--sbatch=--time=1", "--untried")
 
 
 def test_this_machine_can_be_a_login_node_and_stop_being_one(desk: HostDesk) -> None:
-    do(desk, "add", "local", "--kind", "slurm", "--sbatch", "--time=1:00:00")
+    do(desk, "add", "local", "--kind", "slurm", "--sbatch=--time=1:00:00")
     file = desk.own_file.parent / "host.json"
     assert read_json(file) == {"slurm": {"options": ["--time=1:00:00"]}}
     do(desk, "remove", "local")
