@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual.app import App, SystemCommand
+from textual.app import App, SuspendNotSupported, SystemCommand
 from textual.binding import BindingType
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
@@ -28,6 +31,9 @@ from console.workers import Desk, open_workspace
 from console.workspace import Workspace
 from engine.config.load import nearest
 
+if TYPE_CHECKING:
+    from console.rental.office import Office
+
 _REMEMBERED: dict[str, Any] = {"phase": "", "panes": {}, "runs": {}, "marked": [], "compare": {}}
 
 
@@ -38,8 +44,14 @@ class ConsoleApp(App[int]):
     MODES = MODES
     ENABLE_COMMAND_PALETTE = True
 
-    def __init__(self, space: Workspace, settings: Settings | None = None, problem: str | None = None) -> None:
-        """`problem`: what is wrong with the settings file, so that the defaults hold."""
+    def __init__(
+        self,
+        space: Workspace,
+        settings: Settings | None = None,
+        problem: str | None = None,
+        office: Office | None = None,
+    ) -> None:
+        """`problem`: what is wrong with the settings file, so that the defaults hold. `office`: None is the user's own."""
         place = space.store.recall("place", {})
         # The first mode is the one that was left: Textual would first make an empty screen, and it costs a tenth of the start.
         self.DEFAULT_MODE = place["screen"] if place.get("screen") in MODES else FIRST  # type: ignore[misc]
@@ -47,6 +59,7 @@ class ConsoleApp(App[int]):
         self.space = space
         self.settings = Settings() if settings is None else settings
         self.problem = problem
+        self._office = office
         self.set_keymap(self.settings.keymap)
         self.desk = Desk(self, space, self.readonly)
         self.presets: dict[str, str] = space.store.recall("presets", {})
@@ -83,6 +96,26 @@ class ConsoleApp(App[int]):
 
     def on_unmount(self) -> None:
         self.desk.close()
+
+    @property
+    def office(self) -> Office:
+        """Where machines are rented; made when it is first asked for, because it brings the HTTP client."""
+        if self._office is None:
+            from console.rental.office import own_office
+
+            self._office = own_office(self.space.root)
+        return self._office
+
+    def run_outside(self, argv: Sequence[str]) -> None:
+        """Give the terminal to another program until it ends."""
+        try:
+            with self.suspend():
+                done = subprocess.run(argv, check=False)
+        except SuspendNotSupported:
+            self.say(f"this terminal can't be lent; in another one: {shlex.join(argv)}", "warning")
+        else:
+            if done.returncode:
+                self.say(f"{argv[0]} ended with {done.returncode}", "warning")
 
     @property
     def burning(self) -> Burning | None:
@@ -280,9 +313,20 @@ def screen_name(screen: Screen[Any]) -> str:
     return type(screen).__name__.removesuffix("Screen").lower()
 
 
-def run_app(settings: Settings, problem: str | None = None) -> int:
+def run_app(settings: Settings, problem: str | None = None, office: Office | None = None) -> int:
     """Open the console on this terminal."""
-    app = ConsoleApp(open_workspace(readonly=settings.readonly), settings, problem)
+    app = ConsoleApp(open_workspace(readonly=settings.readonly), settings, problem, office)
     end_with_terminal(lambda: app.call_from_thread(app.exit))
     result = app.run(mouse=settings.mouse)
     return result if isinstance(result, int) else app.return_code or 0
+
+
+def run_demo(settings: Settings) -> int:
+    """The console over a fake cloud and a root of its own, both gone afterwards."""
+    from console.rental.office import demo_office
+    from engine.protocol.layout import Root
+
+    with tempfile.TemporaryDirectory(prefix="fractal-demo-") as folder:
+        os.environ["FRACTAL_ROOT"] = folder
+        with demo_office(Root(Path(folder))) as office:
+            return run_app(settings, None, office)

@@ -156,8 +156,10 @@ def _open_console(arguments: argparse.Namespace) -> int:
         wanted = {"plain": settings.plain or arguments.plain, "readonly": settings.readonly or arguments.readonly}
         settings = settings.model_copy(update=wanted)
         prepare_terminal(settings)
-        from console.app import run_app
+        from console.app import run_app, run_demo
 
+        if arguments.demo:
+            return run_demo(settings)
         return run_app(settings, problem)
     from console.verbs.looking import without_terminal
 

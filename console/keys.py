@@ -37,6 +37,7 @@ class Key:
 EVERYWHERE = (
     Key("1", "app.show('phases')", "Phases"),
     Key("2", "app.show('runs')", "Runs"),
+    Key("4", "app.show('instances')", "Instances"),
     Key("question_mark", "app.help", "Help"),
     Key("colon", "app.command_palette", "Palette", "Every action by name (also ctrl+p).", footer=False),
     Key("q", "app.quit", "Quit", "Runs and plans go on without the console."),
@@ -85,7 +86,21 @@ RUNS = (
     Key("escape", "clear_filter", "Clear", "The query; then the marks.", footer=False),
 )
 
-SCREENS = {"phases": PHASES, "run": RUN, "runs": RUNS, "everywhere": EVERYWHERE}
+INSTANCES = (
+    Key("enter", "choose", "Open", "On a type: rent one. On a machine: look into it."),
+    Key("l", "launch", "Rent", "A machine of the chosen type; caps are asked first.", changes=True),
+    Key("i", "inside", "Look in", "Processes and nvidia-smi of the chosen machine."),
+    Key("w", "wait", "Boot stages", "Until a login works, stage by stage.", footer=False),
+    Key("s", "ssh", "SSH", "A shell there; the console waits behind it.", changes=True),
+    Key("e", "extend", "Extend", "More hours, and the dollars that they cost.", changes=True),
+    Key("g", "arm", "Guard there", "Put the guard and the API key on the machine itself. Asks first.", changes=True),
+    Key("a", "adopt", "Adopt", "Take a machine that is not in the ledger under guard.", footer=False, changes=True),
+    Key("x", "terminate", "End", "Asks first; refused while files there are not verified here.", changes=True),
+    Key("u", "refresh", "Look again", footer=False),
+    Key("tab", "app.focus_next", "Next pane", footer=False),
+)
+
+SCREENS = {"phases": PHASES, "run": RUN, "runs": RUNS, "instances": INSTANCES, "everywhere": EVERYWHERE}
 
 
 def key_id(screen: str, key: Key) -> str:

@@ -15,6 +15,7 @@ from console.store import RunRow
 if TYPE_CHECKING:
     from console.app import ConsoleApp
     from console.rehearsal import Rehearsal, There
+    from console.verbs.model_tables import Table
 
 
 @dataclass
@@ -104,4 +105,21 @@ class Found(Message):
     """Config keys, metrics and facts that it names."""
     moves: bool = False
     """The clock alone may change the answer."""
+    problem: str = ""
+
+
+@dataclass
+class RentalSaid(Message):
+    """Progress of something about a rented machine: a stage of its boot, a step of its end."""
+
+    name: str
+    words: str
+
+
+@dataclass
+class RentalDone(Message):
+    """A verb about rented machines has its answer, or `problem` says why it has none."""
+
+    typed: tuple[str, ...]
+    table: Table | None
     problem: str = ""

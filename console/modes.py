@@ -20,6 +20,7 @@ FIRST = "phases"
 SCREENS: dict[str, str] = {
     "phases": "console.screens.phases:PhasesScreen",
     "runs": "console.screens.runs:RunsScreen",
+    "instances": "console.screens.instances:InstancesScreen",
 }
 
 

@@ -25,7 +25,7 @@ LOOKING: dict[str, tuple[str, tuple[str | None, ...]] | None] = {
     "plan": None,
     "models": ("action", ("list", "show", "compare", "verify")),
     "hosts": ("host_verb", (None, "list")),
-    "instances": ("instance_verb", ("types", "list")),
+    "instances": ("instance_verb", ("types", "list", "ps")),
     "doctor": None,
     "settings": None,
     "why": None,

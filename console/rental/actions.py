@@ -11,6 +11,7 @@ Decides nothing by itself: rules are in `remote.cloud.instances`, `remote.cloud.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from console.errors import UserError
+from console.rental import inside
 from console.verbs.model_tables import Table
 from remote.cloud.account import open_account
 from remote.cloud.api_key import find_key
@@ -125,7 +127,8 @@ def list_instances(desk: Desk, args: argparse.Namespace) -> Table:
         if rows
         else "nothing is rented"
     )
-    return Table(columns, rows, [_told(f, now) for f in findings], note)
+    told = [_told(f, now) | {"history": desk.ledger.history(f.entry.uuid) if f.entry else []} for f in findings]
+    return Table(columns, rows, told, note)
 
 
 def _row(finding: Finding, now: float) -> list[str]:
@@ -158,6 +161,9 @@ def _told(finding: Finding, now: float) -> dict[str, Any]:
         "max_usd": entry.max_usd if entry else None,
         "hours_left": (entry.lease_until - now) / 3600 if entry else None,
         "on_cap": entry.on_cap if entry else None,
+        "idle_minutes": entry.idle_minutes if entry else None,
+        "idle_s": None if entry is None or entry.busy_at is None else now - entry.busy_at,
+        "history": [],
         "guard_there": entry.guard_there if entry else "",
     }
 
@@ -260,21 +266,19 @@ def wait_for(desk: Desk, args: argparse.Namespace) -> Table:
 def setup_ssh(desk: Desk, args: argparse.Namespace) -> Table:
     """`ssh NAME` from now on, with the pinned host key; asks before it touches `~/.ssh/config`."""
     entry = _open_entry(desk, args.name)
-    instance = desk.cloud.instance(str(entry.instance_id))
-    if instance.ip is None:
-        raise UserError(f"{entry.name} has no address yet: fractal-console instances wait {entry.name}")
+    instance = _reachable(desk, entry)
     pin = Pins(desk.paths.pins)
     if args.new_host_key:
         _repin(desk, pin, entry, instance, args.new_host_key)
     identity = Path(args.identity).expanduser() if args.identity else None
-    alias = Alias(entry.name, instance.ip, args.user, alias_of(entry.uuid), desk.paths.pins, identity)
+    alias = Alias(entry.name, str(instance.ip), args.user, alias_of(entry.uuid), desk.paths.pins, identity)
     put_alias(desk.paths.ssh_config, alias)
     own, users = desk.paths.ssh_config, desk.user_ssh_config
     line = include_line(own)
     if not is_included(users, own) and (args.yes or desk.agree(f"Put `{line}` on top of {users}?")):
         add_include(users, own)
     data = {"alias": entry.name, "address": instance.ip, "is_included": is_included(users, own), "config": str(own)}
-    row = [[entry.name, instance.ip, str(own)]]
+    row = [[entry.name, str(instance.ip), str(own)]]
     if not is_included(users, own):
         return Table(["alias", "address", "in"], row, data, f"not included: put `{line}` on top of {users}", 1)
     note = f"ssh {entry.name}" if pin.get(entry.uuid) else f"its host key is not known yet: instances wait {entry.name}"
@@ -434,6 +438,34 @@ def _open_entry(desk: Desk, name: str) -> Entry:
     return entry
 
 
+def look_in(desk: Desk, args: argparse.Namespace) -> Table:
+    """Processes and GPUs of a machine, as it prints them."""
+    entry = _open_entry(desk, args.name)
+    with connect(desk.aim(entry, _reachable(desk, entry)), Trust(desk.paths.pins), desk.person) as connection:
+        seen = inside.look(connection)
+    rows = [[line] for line in (*seen.processes.splitlines(), "", *seen.gpus.splitlines())]
+    return Table([""], rows, {"name": entry.name, "processes": seen.processes, "nvidia_smi": seen.gpus})
+
+
+def open_shell(desk: Desk, args: argparse.Namespace) -> Table:
+    """A shell there; the words to type where this is no terminal (`--json`)."""
+    entry = _open_entry(desk, args.name)
+    address = str(_reachable(desk, entry).ip)
+    put_alias(desk.paths.ssh_config, Alias(entry.name, address, USER, alias_of(entry.uuid), desk.paths.pins, None))
+    argv = inside.shell_argv(desk.paths, entry.name)
+    told = {"name": entry.name, "argv": argv}
+    if args.json:
+        return Table(["shell"], [[shlex.join(argv)]], told)
+    return Table(["shell"], [[entry.name]], told, code=subprocess.run(argv, check=False).returncode)
+
+
+def _reachable(desk: Desk, entry: Entry) -> Instance:
+    instance = desk.cloud.instance(str(entry.instance_id))
+    if instance.ip is None:
+        raise UserError(f"{entry.name} has no address yet: fractal-console instances wait {entry.name}")
+    return instance
+
+
 ACTIONS: dict[str, Callable[[Desk, argparse.Namespace], Table]] = {
     "types": list_types,
     "list": list_instances,
@@ -446,6 +478,8 @@ ACTIONS: dict[str, Callable[[Desk, argparse.Namespace], Table]] = {
     "extend": extend_lease,
     "forget": forget_instance,
     "arm": arm_guard,
+    "ps": look_in,
+    "ssh": open_shell,
 }
 
 
@@ -462,7 +496,8 @@ def open_desk(paths: CloudPaths, environ: Mapping[str, str], unverified: Unverif
         except sqlite3.Error as error:
             raise broken_ledger(paths, error) from None
         with ledger:
-            yield Desk(cloud, ledger, paths, unverified, environ=environ, start_guard=start_guard_process, **more)
+            more.setdefault("start_guard", start_guard_process)
+            yield Desk(cloud, ledger, paths, unverified, environ=environ, **more)
 
 
 def start_guard_process(python: str = sys.executable) -> None:

@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for sub in made.values():
         sub.add_argument("--json", action="store_true", help="for programs")
     made["types"].add_argument("word", nargs="?", default="", help="a word of the type's name, such as a100")
-    for verb in ("wait", "setup-ssh", "terminate", "extend", "forget", "arm"):
+    for verb in ("wait", "setup-ssh", "terminate", "extend", "forget", "arm", "ps", "ssh"):
         made[verb].add_argument("name", help="the instance's name")
     for verb in ("launch", "setup-ssh", "forget", "arm"):
         made[verb].add_argument("--yes", action="store_true", help="agree without a question")
@@ -63,5 +63,7 @@ _ABOUT = {
     "adopt": "take a running machine under guard",
     "extend": "more hours or dollars for a machine",
     "forget": "close an entry that this key can't see",
+    "ps": "what runs on a machine, and its nvidia-smi",
+    "ssh": "a shell on a machine, by its pinned host key",
     "arm": "put the guard and the API key on the machine itself",
 }

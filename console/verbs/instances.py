@@ -14,9 +14,9 @@ def instances(arguments: argparse.Namespace) -> int:
     return run_verb(arguments, unverified)
 
 
-def unverified(entry: Entry) -> list[str]:
+def unverified(entry: Entry, root: Root | None = None) -> list[str]:
     """Runs of the machine whose required files nobody has verified here."""
-    store = Store(Root(default_root()).path / "console.db")
+    store = Store((root or Root(default_root())).path / "console.db")
     try:
         return [f"{row.run_id}: not pulled" for row in store.runs() if row.host == entry.name]
     finally:
