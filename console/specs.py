@@ -301,6 +301,7 @@ def build_plan(
     place: Placement,
     end: EndPolicy,
     earlier: dict[str, str],
+    beside: dict[str, list[str]],
     ticks: dict[str, Any],
     overrides: dict[str, Any],
 ) -> Plan:
@@ -316,6 +317,7 @@ def build_plan(
         items=plan_items(phase, resolved.preset, steps, runs),
         end=end,
         earlier={k: v for k, v in earlier.items() if k not in runs},
+        beside=beside,
         ticks=ticks,
         overrides=overrides,
         created=time.time(),

@@ -340,7 +340,8 @@ class Workspace:
         ticks, overrides = self.store.words("tick", *key), self.store.words("override", *key)
         earlier = {s.step.step: s.run.run_id for s in standing.steps if s.run is not None and s.state == SUCCEEDED}
         place = self.place(host, tree, phase)
-        plan = build_plan(self.project, phase, resolved, steps, tree, place, end, earlier, ticks, overrides)
+        beside = self._other_seeds(phase, resolved, choice.host)
+        plan = build_plan(self.project, phase, resolved, steps, tree, place, end, earlier, beside, ticks, overrides)
         waiting = [c["text"] for i in plan.items for c in i.checks if c["kind"] == "manual" and c["id"] not in ticks]
         if waiting and not stop_at_manual:
             raise UserError(
@@ -348,6 +349,15 @@ class Workspace:
                 f"(fractal-console tick {phase.phase} …), or let the plan stop there: --stop-at-manual"
             )
         return plan
+
+    def _other_seeds(self, phase: Phase, resolved: Resolved, host: str) -> dict[str, list[str]]:
+        """Per step the runs of the same experiment with other seeds that lie on the host, newest first."""
+        found: dict[str, list[str]] = {}
+        for row in self.store.runs(self.project.name, phase.phase):
+            ours = row.preset == resolved.preset and row.family == resolved.family and row.host == host
+            if ours and row.variant != resolved.variant:
+                found.setdefault(row.step, []).append(row.run_id)
+        return found
 
     def _first_may_start(self, standing: PhaseStanding, steps: list[Step], host: str) -> None:
         if not steps:

@@ -73,6 +73,8 @@ class Plan:
     end: EndPolicy = field(default_factory=EndPolicy)
     earlier: dict[str, str] = field(default_factory=dict)
     """Steps that are not in the plan, and the run that stands for each in its gates."""
+    beside: dict[str, list[str]] = field(default_factory=dict)
+    """Per step: runs of the same experiment with other seeds on this host, for the checks over seeds."""
     ticks: dict[str, Word] = field(default_factory=dict)
     overrides: dict[str, Word] = field(default_factory=dict)
     created: float = 0.0

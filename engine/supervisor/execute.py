@@ -161,12 +161,18 @@ class Executor:
         self.progress.states[move.item], self.progress.reasons[move.item] = judged(verdicts)
 
     def _evidence(self) -> dict[str, list[Evidence]]:
+        """Per step the run that stands for it, then those of other seeds."""
         ids = dict(self.plan.earlier)
         for at, item in enumerate(self.plan.items):
             if item.run is not None and self.progress.states[at] != "waiting":
                 ids[item.name] = item.run.run_id
-        found = {step: gather(self.root.run(run_id)) for step, run_id in ids.items()}
-        return {step: [evidence] for step, evidence in found.items() if evidence is not None}
+        found: dict[str, list[Evidence]] = {}
+        for step, run_id in ids.items():
+            standing = gather(self.root.run(run_id))
+            if standing is not None:
+                others = (gather(self.root.run(other)) for other in self.plan.beside.get(step, []))
+                found[step] = [standing, *(other for other in others if other is not None)]
+        return found
 
     def _running(self) -> RunSpec | None:
         for at, item in enumerate(self.plan.items):
