@@ -38,10 +38,11 @@ def finals_of(evidence: Evidence) -> dict[str, Any]:
     """The last value of each metric, and each fact that is a number or a word."""
     facts = {name: fact.get("value") for name, fact in evidence.facts.items()}
     metrics = {name: summary.last for name, summary in evidence.metrics.items()}
-    return {name: _kept(v) for name, v in {**facts, **metrics}.items() if isinstance(v, (int, float, str))}
+    return {name: kept(v) for name, v in {**facts, **metrics}.items() if isinstance(v, (int, float, str))}
 
 
-def _kept(value: float | str) -> float | str:
+def kept(value: float | str) -> float | str:
+    """A value as the index keeps it."""
     if isinstance(value, str):
         return value[:_LONGEST_WORD]
     return value if math.isfinite(value) else str(value)

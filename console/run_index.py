@@ -6,6 +6,7 @@ WAL mode never wait for whoever writes, so a screen may ask on its own thread.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -100,6 +101,18 @@ class RunIndex:
         for at in range(0, len(ids), _AT_ONCE):
             found |= self._some_lines(ids[at : at + _AT_ONCE], asked)
         return found
+
+    def shown(self, ids: Sequence[str]) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+        """The flat config and the final values of some runs."""
+        made = Where()
+        places = ", ".join(made.add(run_id) for run_id in ids)
+        rows = self._run(
+            "SELECT r.run_id, COALESCE(c.body, '{}'), COALESCE(f.body, '{}') FROM runs r"
+            " LEFT JOIN configs c ON c.config_hash = r.config_hash LEFT JOIN finals f ON f.run_id = r.run_id"
+            f" WHERE r.run_id IN ({places})",
+            made,
+        )
+        return {run_id: (json.loads(config), json.loads(finals)) for run_id, config, finals in rows}
 
     def notes_of(self, run_id: str) -> list[Note]:
         return Notes(self._db).find(run_id=run_id)

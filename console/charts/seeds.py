@@ -43,9 +43,19 @@ def seed_band(name: str, runs: Sequence[Series]) -> SeedBand:
     mean = np.where(inside, values, 0).sum(axis=0) / count
     spread = np.sqrt(np.where(inside, (values - mean) ** 2, 0).sum(axis=0) / (count - 1))
     half = np.array([t_quantile(int(n) - 1) for n in count]) * spread / np.sqrt(count)
+    times = np.maximum.accumulate(_mean_times(steps, held, inside)) if len(steps) else steps
     for series, column in ((band.mean, mean), (band.low, mean - half), (band.high, mean + half)):
-        series.extend(steps, column)
+        series.extend(steps, column, times)
+        series.time_origin = 0.0
     return band
+
+
+def _mean_times(steps: Any, held: Sequence[Any], inside: Any) -> Any:
+    """Seconds from each run's own first point, the mean of the runs that reach the step."""
+    import numpy as np
+
+    since = np.stack([np.interp(steps, c.steps.view, c.times.view - c.times.view[0]) for c in held])
+    return np.where(inside, since, 0).sum(axis=0) / inside.sum(axis=0)
 
 
 def t_quantile(freedom: int) -> float:

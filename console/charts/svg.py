@@ -69,11 +69,14 @@ def chart_svg(
     height: int = 320,
     log: bool = False,
     smoothing: float | None = None,
+    bands: Mapping[str, tuple[Series, Series]] | None = None,
+    colours: Mapping[str, int] | None = None,
+    x_name: str = "step",
 ) -> str:
-    """One chart over steps as SVG text."""
-    traces = [Trace(name, "", one.columns(), one.columns().steps.view) for name, one in series.items()]
+    """One chart over steps, or over seconds (`x_name="time"`), as SVG text; a band is an interval around a curve."""
+    traces = [_trace(name, one, x_name, (bands or {}).get(name)) for name, one in series.items()]
     lines = list(thresholds)
-    colours = assign((one.colour_name or name for name, one in series.items()), {})
+    colours = assign((one.colour_name or name for name, one in series.items()), dict(colours or {}))
     inks = [ON_LIGHT[colours[one.colour_name or name]] for name, one in series.items()]
     legend = list(_legend_rows(traces, width))
     x = whole_x(traces)
@@ -85,10 +88,11 @@ def chart_svg(
         f"<title>{escape(title)}</title><desc>{escape(_said(traces, lines))}</desc>",
         f'<rect width="{width}" height="{height}" fill="{GROUND}"/>',
         f'<text x="{LEFT}" y="22" font-size="15" font-weight="600" fill="{INK}">{escape(title)}</text>',
-        *_axes(sheet),
+        *_axes(sheet, x_name),
         f'<clipPath id="{plot}"><rect x="{LEFT}" y="{sheet.top}" width="{sheet.columns}" '
         f'height="{sheet.bottom - sheet.top}"/></clipPath><g clip-path="url(#{plot})" fill="none">',
     ]
+    parts += [_band(sheet, trace, ink) for trace, ink in zip(traces, inks, strict=True) if trace.band]
     for at, (trace, ink) in enumerate(zip(traces, inks, strict=True)):
         parts += _curves(sheet, trace, ink, DASHES[at % len(DASHES)] if len(traces) > 1 else "", smoothing)
     parts.append("</g>")
@@ -97,6 +101,28 @@ def chart_svg(
         parts += _gate_line(sheet, line, traces)
     parts += _legend(legend, inks, len(traces) > 1)
     return "\n".join([*parts, "</svg>\n"])
+
+
+def _trace(name: str, one: Series, x_name: str, edges: tuple[Series, Series] | None) -> Trace:
+    columns = one.columns()
+    band = (edges[0].columns(), edges[1].columns()) if edges else None
+    if x_name == "time":
+        start = one.time_origin if one.time_origin is not None else one.first_time or 0.0
+        return Trace(name, "", columns, columns.times.view, shift=start, band=band)
+    return Trace(name, "", columns, columns.steps.view, band=band)
+
+
+def _band(sheet: Sheet, trace: Trace, ink: str) -> str:
+    """The interval as an area; a few hundred corners draw it as well as a million."""
+    assert trace.band is not None
+    count = len(trace.x)
+    at = np.unique(np.linspace(0, count - 1, min(count, sheet.columns)).astype(int)) if count else np.zeros(0, int)
+    low, high = (sheet.down(edge.raw.values.view[at]) for edge in trace.band)
+    xs = np.array([sheet.across(trace.shown(int(i))) for i in at])
+    seen = np.isfinite(low) & np.isfinite(high)
+    corners = [f"{x:.1f} {y:.1f}" for x, y in zip(xs[seen], high[seen], strict=True)]
+    corners += [f"{x:.1f} {y:.1f}" for x, y in zip(xs[seen][::-1], low[seen][::-1], strict=True)]
+    return f'<path d="M{"L".join(corners)}Z" fill="{ink}" fill-opacity="0.15"/>' if corners else ""
 
 
 def _y_domain(traces: Sequence[Trace], lines: Sequence[Threshold], x: Domain, log: bool) -> Domain:
@@ -108,20 +134,23 @@ def _y_domain(traces: Sequence[Trace], lines: Sequence[Threshold], x: Domain, lo
             low = lowest_positive(trace.columns.raw, part)
             found = None if low is None else (low, found[1])
         numbers += found or ()
+        for edge in trace.band or ():
+            numbers += [n for n in (extremes(edge.raw, part) or ()) if n > 0 or not log]
     return axes.steady_y(min(numbers), max(numbers), log) if numbers else Domain(0.0, 1.0, log)
 
 
-def _axes(sheet: Sheet) -> Iterator[str]:
+def _axes(sheet: Sheet, x_name: str) -> Iterator[str]:
     for tick in axes.ticks(sheet.y, max(2, (sheet.bottom - sheet.top) // 40)):
         y = sheet.bottom - (tick.at - sheet.y.low) / sheet.y.span * (sheet.bottom - sheet.top)
         yield f'<path d="M{LEFT} {y:.1f}H{sheet.width - RIGHT}" stroke="{FAINT}"/>'
         yield f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end" fill="{INK}">{tick.label}</text>'
-    for tick in axes.ticks(sheet.x, max(2, sheet.columns // 90)):
+    most = max(2, sheet.columns // 90)
+    for tick in axes.time_ticks(sheet.x, most) if x_name == "time" else axes.ticks(sheet.x, most):
         x = sheet.across(tick.at)
         yield f'<path d="M{x:.1f} {sheet.bottom}v5" stroke="{INK}"/>'
         yield f'<text x="{x:.1f}" y="{sheet.bottom + 18}" text-anchor="middle" fill="{INK}">{tick.label}</text>'
     yield f'<path d="M{LEFT} {sheet.bottom}H{sheet.width - RIGHT}" stroke="{INK}"/>'
-    yield f'<text x="{sheet.width - RIGHT}" y="{sheet.height - 4}" text-anchor="end" fill="{INK}">step</text>'
+    yield f'<text x="{sheet.width - RIGHT}" y="{sheet.height - 4}" text-anchor="end" fill="{INK}">{x_name}</text>'
 
 
 def _curves(sheet: Sheet, trace: Trace, ink: str, dash: str, smoothing: float | None) -> Iterator[str]:

@@ -152,15 +152,20 @@ class Chart(Widget, can_focus=True):
     # ------------------------------------------------------------ what the owner calls
 
     def set_series(
-        self, series: Mapping[str, Series], bands: Mapping[str, tuple[Series, Series]] | None = None
+        self,
+        series: Mapping[str, Series],
+        bands: Mapping[str, tuple[Series, Series]] | None = None,
+        colours: Mapping[str, int] | None = None,
     ) -> None:
         """Show these series under these names; those already shown keep their colours.
 
-        A band is the lower and upper edge of an interval around the series of that name, with the same steps.
+        A band is the lower and upper edge of an interval around the series of that name, with the same steps. Colours
+        that several charts share are given by `colour_name`.
         """
         self._series = dict(series)
         self._bands = dict(bands or {})
-        self._colours = assign((one.colour_name or name for name, one in series.items()), self._colours)
+        taken = self._colours if colours is None else dict(colours)
+        self._colours = assign((one.colour_name or name for name, one in series.items()), taken)
         self._styles.clear()
         self._strips.clear()
         self.pump()
