@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "config": ("looking", "the resolved config of a phase at a preset"),
     "run": ("running", "run one step, or every step of a phase in order with its gates between"),
     "runs": ("finding", "list runs, newest first; --query asks by config, metrics, tags, age, cost"),
+    "compare": ("comparing", "runs side by side: what differs in their configs, final values, curves"),
     "rerun": ("rerunning", "run a step again with the config of an earlier run"),
     "delete": ("deleting", "delete runs with care: says what goes, refuses what others stand on"),
     "tag": ("finding", "put tags on runs (--remove takes them off)"),

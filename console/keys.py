@@ -37,6 +37,7 @@ class Key:
 EVERYWHERE = (
     Key("1", "app.show('phases')", "Phases"),
     Key("2", "app.show('runs')", "Runs"),
+    Key("3", "app.show('compare')", "Compare"),
     Key("4", "app.show('instances')", "Instances"),
     Key("question_mark", "app.help", "Help"),
     Key("colon", "app.command_palette", "Palette", "Every action by name (also ctrl+p).", footer=False),
@@ -76,6 +77,7 @@ RUNS = (
     ),
     Key("space", "mark", "Mark", "Mark the run, or take its mark off."),
     Key("a", "mark_all", "Mark all", "Mark everything that the query found; again: nothing.", footer=False),
+    Key("c", "compare", "Compare", "The marked runs, one over the other."),
     Key("s", "sort", "Sort", "By the next column."),
     Key("S", "reverse", "Reverse", "The same order from its other end.", footer=False),
     Key("t", "tag", "Tag", "The marked runs, else this one.", changes=True),
@@ -100,7 +102,28 @@ INSTANCES = (
     Key("tab", "app.focus_next", "Next pane", footer=False),
 )
 
-SCREENS = {"phases": PHASES, "run": RUN, "runs": RUNS, "instances": INSTANCES, "everywhere": EVERYWHERE}
+COMPARE = (
+    Key("enter", "choose", "Open", "The highlighted run; the first of a family."),
+    Key("b", "baseline", "Baseline", "Hold the others against this one, or against none."),
+    Key("f", "families", "Seeds", "Runs that differ in their seed only as mean and interval, or each alone."),
+    Key("x", "time", "Step/time"),
+    Key("d", "drop", "Drop", "Take it out of the comparison; its runs stay."),
+    Key("slash", "filter", "Query", "Compare what a query finds."),
+    Key("z", "zoom", "Charts/tables", "Both, only charts, only tables."),
+    Key("e", "export", "Export", "CSV of runs and points, JSON, an SVG per chart."),
+    Key("c", "focus_charts", "To charts", footer=False),
+    Key("tab", "app.focus_next", "Next pane", footer=False),
+    Key("escape", "back", "Back", footer=False),
+)
+
+SCREENS = {
+    "phases": PHASES,
+    "run": RUN,
+    "runs": RUNS,
+    "compare": COMPARE,
+    "instances": INSTANCES,
+    "everywhere": EVERYWHERE,
+}
 
 
 def key_id(screen: str, key: Key) -> str:

@@ -14,6 +14,7 @@ from console.store import RunRow
 
 if TYPE_CHECKING:
     from console.app import ConsoleApp
+    from console.comparing.sides import Member
     from console.rehearsal import Rehearsal, There
     from console.verbs.model_tables import Table
 
@@ -123,3 +124,11 @@ class RentalDone(Message):
     typed: tuple[str, ...]
     table: Table | None
     problem: str = ""
+
+
+@dataclass
+class Gathered(Message):
+    """Runs that are compared, read whole."""
+
+    ids: list[str]
+    members: list[Member]

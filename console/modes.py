@@ -21,6 +21,7 @@ SCREENS: dict[str, str] = {
     "phases": "console.screens.phases:PhasesScreen",
     "runs": "console.screens.runs:RunsScreen",
     "instances": "console.screens.instances:InstancesScreen",
+    "compare": "console.screens.compare:CompareScreen",
 }
 
 

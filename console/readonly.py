@@ -17,6 +17,7 @@ LOOKING: dict[str, tuple[str, tuple[str | None, ...]] | None] = {
     "config": None,
     "runs": None,
     "notes": ("withdraw", (None,)),
+    "compare": None,
     "status": None,
     "logs": None,
     "events": None,

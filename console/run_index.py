@@ -11,13 +11,12 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from console.notes import Note, Notes
 from console.query import Names, Query
 from console.query_sql import Where, expression, order, tables, where
-from console.store import COLUMNS, RunRow, row_of_values
+from console.store import COLUMNS, RunRow, Store, row_of_values
 
 _AT_ONCE = 500  # ids in one statement; older builds of SQLite take 999 values at most
 
@@ -59,18 +58,19 @@ class Sort:
 class RunIndex:
     """One thread's view of the index."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
-        self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA query_only = ON")
+    def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
+        self._is_shared = store.in_memory
+        self._db = store.connection_to_read()
         self._clock = clock
 
     def close(self) -> None:
-        self._db.close()
+        if not self._is_shared:
+            self._db.close()
 
     def version(self) -> int:
-        """Changes when another connection has written."""
-        found: int = self._db.execute("PRAGMA data_version").fetchone()[0]
-        return found
+        """Changes when anybody has written."""
+        others: int = self._db.execute("PRAGMA data_version").fetchone()[0]
+        return others + self._db.total_changes
 
     def names(self) -> Names:
         """The config keys, metrics and facts that some run has."""

@@ -102,7 +102,7 @@ class Store:
 
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         """`readonly`: a copy in memory as the file is now; nothing is ever written to it."""
-        self.path = path
+        self.path, self.in_memory = path, readonly
         if readonly:
             self._db = _copied(path)
         else:
@@ -123,6 +123,14 @@ class Store:
 
     def close(self) -> None:
         self._db.close()
+
+    def connection_to_read(self) -> sqlite3.Connection:
+        """For another thread that only asks: a connection of its own, or this one where the index is a copy in memory."""
+        if self.in_memory:
+            return self._db
+        db = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
+        db.execute("PRAGMA query_only = ON")
+        return db
 
     # What is known of runs
 

@@ -46,7 +46,8 @@ class Loader:
 
     def _view(self, run_id: str) -> RunView:
         if run_id not in self._views:
-            self._views[run_id] = RunView(self._root.run(run_id))
-            while self._views[run_id].pump():
+            view = self._views[run_id] = RunView(self._root.run(run_id))
+            while view.pump() and view.more:
                 pass
+            view.keep()
         return self._views[run_id]

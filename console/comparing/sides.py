@@ -89,7 +89,7 @@ def _has_sisters(member: Member, members: Sequence[Member]) -> bool:
 
 
 def colours_of(sides: Sequence[Side]) -> dict[str, int]:
-    """A colour per side by the hash of its key: the same side is the same colour on every chart and on every day."""
+    """A colour per side by the hash of its key, the next free one where that is taken by an earlier side."""
     return assign((side.key for side in sides), {})
 
 
@@ -106,6 +106,9 @@ _PARTS: tuple[Callable[[RunRow], str], ...] = (
 def _names(groups: Sequence[Sequence[Member]]) -> list[str]:
     """The shortest names that tell the sides apart: only what differs, and the end of the id where nothing else does."""
     parts = [[_common(part, group) for part in _PARTS] for group in groups]
+    if len({p[2].partition("+")[0] for p in parts}) == 1 and all("+" in p[2] for p in parts):
+        for p in parts:
+            p[2] = p[2].partition("+")[2]
     chosen = [i for i in range(len(_PARTS) - 1) if len({p[i] for p in parts}) > 1]
     if len({tuple(p[i] for i in chosen) for p in parts}) < len(parts):
         chosen.append(len(_PARTS) - 1)

@@ -17,8 +17,11 @@ from console.words import SIGNS, STYLES
 
 NO_KEYMAP: Mapping[str, str] = {}
 
+_CHARTS = (("Charts", "console.widgets.chart"), ("Grid", "console.widgets.grid"))
 _WIDGETS = {
-    "run": (("Charts", "console.widgets.chart"), ("Grid", "console.widgets.grid"), ("Log", "console.widgets.log"))
+    "run": (*_CHARTS, ("Log", "console.widgets.log")),
+    "runs": (("Table", "console.widgets.table"),),
+    "compare": _CHARTS,
 }
 
 _STATES = (

@@ -53,7 +53,7 @@ class RunsScreen(ConsoleScreen):
         yield KeyLine()
 
     def on_mount(self) -> None:
-        self.index = RunIndex(self.app.space.store.path)
+        self.index = RunIndex(self.app.space.store)
         kept = self.app.recalled("runs", {})
         self.text = kept.get("query", "")
         self.sort = Sort(kept.get("sort", "age"), bool(kept.get("descending", False)))
@@ -92,7 +92,7 @@ class RunsScreen(ConsoleScreen):
 
     def _answer(self) -> None:
         text, sort, project = self.text, self.sort, None if self.all_projects else self.app.space.project.name
-        index = RunIndex(self.app.space.store.path)
+        index = RunIndex(self.app.space.store)
         try:
             query = resolved(parse(text), index.names())
             ids = index.ids(query, project, sort)

@@ -22,7 +22,7 @@ from console.workspace import Workspace
 def compare(arguments: argparse.Namespace) -> int:
     space = workspace()
     space.refresh()
-    index = RunIndex(space.store.path)
+    index = RunIndex(space.store)
     run_ids = _run_ids(space, index, arguments)
     needs_curves = bool(arguments.points or arguments.svg or arguments.out)
     members = Loader(space.root, index).members(run_ids, needs_curves)

@@ -20,7 +20,7 @@ from engine.config.load import ConfigError
 
 def runs(arguments: argparse.Namespace) -> int:
     space = up_to_date()
-    index = RunIndex(space.store.path)
+    index = RunIndex(space.store)
     query = resolved(parse(arguments.query), index.names())
     if arguments.phase:
         query = Query((Term("phase", "=", (space.phase(arguments.phase).phase,)), *query.terms))

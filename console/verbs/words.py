@@ -85,6 +85,19 @@ def _run_words(p: ArgumentParser, least: str = "+") -> None:
     p.add_argument("runs", metavar="RUN", nargs=least, help="a run's id, a unique part of it, or `last`")
 
 
+def compare(p: ArgumentParser) -> None:
+    _run_words(p, "*")
+    _query(p)
+    p.add_argument("--baseline", metavar="RUN", help="hold the others against this one")
+    p.add_argument("--each", action="store_true", help="each run alone, also those that differ in their seed only")
+    p.add_argument("--csv", action="store_true", help="a line a run: config and final values")
+    p.add_argument("--points", action="store_true", help="a line a point, as CSV")
+    p.add_argument("--svg", metavar="METRIC", help="one chart as SVG")
+    p.add_argument("--time", action="store_true", help="charts over seconds, not steps")
+    p.add_argument("--out", metavar="FOLDER", help="all of it into a folder: CSV, JSON, an SVG per metric")
+    _json(p)
+
+
 def rerun(p: ArgumentParser) -> None:
     _run_word(p)
     p.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="override a value of the config")
@@ -260,6 +273,7 @@ ARGUMENTS: dict[str, Callable[[ArgumentParser], None]] = {
     "config": config,
     "run": run,
     "runs": runs,
+    "compare": compare,
     "rerun": rerun,
     "delete": delete,
     "tag": tag,

@@ -71,3 +71,17 @@ def _points(curves: Mapping[str, Sequence[float]], began: float) -> list[dict[st
 
 def _facts(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"kind": "fact", "name": name, "value": value} for name, value in facts.items()]
+
+
+def lay_sweep(root: Root) -> None:
+    """Two rates, two seeds each; the second rate is the better one."""
+    for at, (lr, seed) in enumerate(((0.1, 0), (0.1, 1), (0.2, 0), (0.2, 1))):
+        accuracy = [0.1, lr + 0.5 + seed * 0.1]
+        lay_run(
+            root,
+            f"run-{at}",
+            {"lr": lr, "width": 8, "seed": seed},
+            {"eval/accuracy": accuracy, "train/loss": [3.0, 1.0, 0.5]},
+            at=at,
+            variant=f"cpu+lr={lr},seed={seed}",
+        )

@@ -42,6 +42,7 @@ LOOKS: dict[str, tuple[tuple[str, ...], type]] = {
     "config": (("phase1",), dict),
     "runs": ((), list),
     "notes": ((), list),
+    "compare": (("last",), dict),
     "status": (("last",), dict),
     "why": (("last",), dict),
     "queue": ((), list),

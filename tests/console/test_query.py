@@ -35,7 +35,7 @@ def store(root: Root) -> Iterator[Store]:
 
 @pytest.fixture
 def index(root: Root, store: Store) -> Iterator[RunIndex]:
-    index = RunIndex(store.path, clock=lambda: NOW)
+    index = RunIndex(store, clock=lambda: NOW)
     yield index
     index.close()
 
@@ -74,7 +74,7 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunIndex]:
     store.notes.tag(["a", "b"], ["good", "v1.2"], [], "ann", NOW)
     store.notes.add("note", "tiny", "phase1-tiny", "c", "debug: it diverged", "ann", NOW)
     store.close()
-    index = RunIndex(store.path, clock=lambda: NOW)
+    index = RunIndex(store, clock=lambda: NOW)
     yield index
     index.close()
 
