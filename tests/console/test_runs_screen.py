@@ -10,6 +10,7 @@ from textual.widgets import Input
 
 from console.screens.run import RunScreen
 from console.screens.runs import RunsScreen
+from console.settings import Settings
 from engine.protocol.layout import Root
 from tests.console.driver import Driver, driven
 from tests.console.made_runs import lay_run
@@ -198,7 +199,7 @@ async def test_several_runs_go_by_their_number(folder: Path, root: Root) -> None
 
 
 async def test_read_only_tags_notes_and_deletes_nothing(folder: Path, root: Root) -> None:
-    async with driven(folder, root, readonly=True) as driver:
+    async with driven(folder, root, settings=Settings(readonly=True)) as driver:
         await on_runs(driver)
         for key, words in (("t", "Tag"), ("n", "Note"), ("r", "Run again"), ("D", "Delete")):
             await driver.keys(key)
