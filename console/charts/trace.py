@@ -88,6 +88,20 @@ def nearest(trace: Trace, x: float, slack: float) -> int | None:
     return right - 1
 
 
+def x_at(traces: Iterable[Trace], x_name: str, step: float | None, unix_time: float | None) -> float | None:
+    """Where a step, or else a moment, lies on the x axis as it is shown; None where nothing was measured."""
+    if step is not None and x_name == "step":
+        return step
+    for trace in traces:
+        if not len(trace.x):
+            continue
+        column, wanted = (trace.columns.steps, step) if step is not None else (trace.columns.times, unix_time)
+        if wanted is None:
+            return None
+        return trace.shown(min(int(np.searchsorted(column.view, wanted)), len(trace.x) - 1))
+    return None
+
+
 def next_point(traces: list[Trace], x: float, direction: int, distance: float) -> float:
     """The shown x of the point about this far from x in this direction; the next point where that is further away."""
     following = [found for trace in traces if (found := _beyond(trace, x, direction)) is not None]

@@ -186,6 +186,12 @@ class Chart(Widget, can_focus=True):
         self._cursor_by_mouse = False
         self.pump()
 
+    def x_of(self, step: float | None, unix_time: float | None) -> float | None:
+        """Where a step, or else a moment, lies on the x axis as it is now."""
+        from console.charts.trace import x_at
+
+        return x_at(self._traces(), self.x_name, step, unix_time) if self.has_points else None
+
     def show_view(self, other: Chart) -> None:
         """Take over another chart's x axis and the series that stands out, without telling anyone."""
         self.x_name, self.zoom, self._zoom_follows = other.x_name, other.zoom, other._zoom_follows
