@@ -18,7 +18,18 @@ from textual.screen import Screen
 from console.hangup import end_with_terminal
 from console.keys import bindings, changing, keys_of
 from console.launching import Launching
-from console.messages import Asked, Done, HostHeard, Installed, InstallLine, Looked, Refused, Rehearsed, Started
+from console.messages import (
+    Advised,
+    Asked,
+    Done,
+    HostHeard,
+    Installed,
+    InstallLine,
+    Looked,
+    Refused,
+    Rehearsed,
+    Started,
+)
 from console.modes import FIRST, MODES
 from console.paint import fresh_ticks
 from console.rental.burning import Burning
@@ -280,6 +291,39 @@ class ConsoleApp(App[int]):
             )
 
         self.desk.do(ask)
+
+    def pull_run(self, run_id: str, host: str) -> None:
+        """Bring a remote run's files here; beside the desk, for it may take minutes."""
+        if host == "local":
+            self.say("it ran on this machine: its files are here", "warning")
+            return
+        self.say(f"pulling the files of {run_id} from {host} …")
+        self.run_worker(lambda: self._pull(run_id, host), thread=True, group="pull", exclusive=True)
+
+    def _pull(self, run_id: str, host: str) -> None:
+        """On a thread."""
+        from console.hosts.pulling import pull_words
+
+        words, went_well = pull_words(self.space.root, self.space.project.configs, run_id, host)
+        self.post_message(Done(words) if went_well else Refused(words))
+
+    def ask_why(self, run_id: str) -> None:
+        """Have the desk look up what went wrong with a run; the answer goes to its screen."""
+
+        def find_out(space: Workspace) -> Advised:
+            from console.whatnow.gather import advice_for
+            from console.whatnow.rules import rules_of
+
+            return Advised(run_id, advice_for(space.paths(run_id), rules_of(space.project.configs)))
+
+        self.desk.find_out(find_out)
+
+    def on_advised(self, message: Advised) -> None:
+        from console.screens.run import RunScreen
+
+        for screen in self.screen_stack:
+            if isinstance(screen, RunScreen) and screen.run_id == message.run_id and screen.is_mounted:
+                screen.advised(message.advice)
 
     def speak(self, kind: str, standing: PhaseStanding, check_id: str, said: bool, reason: str) -> None:
         """Tick or override in the user's name, or take it back."""

@@ -35,6 +35,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "why": ("why", "what went wrong with a run, or keeps a phase's gates shut, and the way out"),
     "logs": ("following", "the log of a run (-f follows)"),
     "events": ("following", "the events of a run (-f follows)"),
+    "replay": ("replaying", "a run that is over as it went, at any speed"),
     "stop": ("running", "stop a run or a plan: SIGINT, then SIGTERM, then SIGKILL"),
     "checkpoint": ("running", "ask a run for a checkpoint (SIGUSR2)"),
     "queue": ("looking", "who holds a slot of this host and who waits"),

@@ -64,7 +64,16 @@ PHASES = (
 RUN = (
     Key("s", "stop", "Stop", "The ladder: SIGINT, after the grace SIGTERM, then SIGKILL. Asks first.", changes=True),
     Key("k", "checkpoint", "Checkpoint", "Asks the run for a checkpoint (SIGUSR2).", changes=True),
-    Key("z", "zoom", "Charts/log", "Charts and log, only charts, only log."),
+    Key("p", "pull", "Pull", "Bring the files of a run on another host here, verified by hash.", changes=True),
+    Key("y", "copy", "Copy", "Run id, log line, folder or values, through the terminal's clipboard (OSC 52)."),
+    Key("x", "next_x", "X axis", "Step, time or epoch, for every chart.", footer=False),
+    Key("i", "about", "Config", "Config and provenance, in place of gates and events."),
+    Key("W", "what_now", "What now", "Hide or show the cause of a failure and the way out.", footer=False),
+    Key("z", "zoom", "Zoom", "Everything, only charts, only the log, only what stands beside."),
+    Key("v", "replay", "Replay", "A finished run as it went; again: leave the replay."),
+    Key("space", "replay_pause", "Pause", "In a replay: hold it, or let it go on."),
+    Key("greater_than_sign", "replay_speed(1)", "Faster", "In a replay."),
+    Key("less_than_sign", "replay_speed(-1)", "Slower", "In a replay."),
     Key("c", "focus_charts", "To charts", footer=False),
     Key("b", "focus_log", "To log", footer=False),
     Key("escape", "back", "Back"),
@@ -169,6 +178,8 @@ _SPOKEN = {
     "equals_sign": "=",
     "plus": "+",
     "minus": "-",
+    "greater_than_sign": ">",
+    "less_than_sign": "<",
 }
 
 

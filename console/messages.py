@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from console.comparing.sides import Member
     from console.rehearsal import Rehearsal, There
     from console.verbs.model_tables import Table
+    from console.whatnow.advice import Advice
 
 
 @dataclass
@@ -53,6 +54,14 @@ class Refused(Message):
     """An action was refused, with the reason and what to do."""
 
     words: str
+
+
+@dataclass
+class Advised(Message):
+    """Why a run went wrong and the way out."""
+
+    run_id: str
+    advice: Advice | None
 
 
 @dataclass

@@ -11,11 +11,11 @@ from rich.text import Text
 
 from console.standing import GateStanding, PhaseStanding, StepStanding
 from console.store import RunRow
-from console.words import SIGNS, STYLES, ago, duration, number, usd
+from console.words import SIGNS, STYLES, ago, duration, usd
 from engine.protocol.gates import Verdict
 
 if TYPE_CHECKING:
-    from console.view import RunView
+    pass
 
 
 def state_text(state: str) -> Text:
@@ -138,67 +138,6 @@ def run_line(r: RunRow, now: float) -> Text:
     text.append(f"{r.run_id[-5:]}  ", "dim")
     text.append(r.reason if r.state != "succeeded" else "", "dim")
     return text
-
-
-def run_head(view: RunView) -> Text:
-    """The top line of the run screen."""
-    text = Text(no_wrap=True, overflow="ellipsis")
-    spec, status = view.spec, view.status
-    text.append_text(state_text(status.state))
-    if spec is not None:
-        text.append(f"  {spec.phase} ", "bold")
-        text.append(f"{spec.step} ", "bold cyan")
-        text.append(f"at {spec.variant} on {spec.host}  ", "dim")
-    p = view.progress
-    if p.total and not status.final:
-        text.append(f"{bar(p.share)} {number(p.done)}/{number(p.total)} {p.unit}")
-        if p.eta_s is not None:
-            text.append(f"  ETA {duration(p.eta_s)}")
-    if status.stopping:
-        text.append(f"  stopping: {status.stopping}", "yellow")
-    elif status.position:
-        text.append(f"  number {status.position} in the queue", "cyan")
-    elif status.reason and status.state != "running":
-        text.append(f"  {status.reason}", "dim")
-    if view.corrupt:
-        text.append(f"  {view.corrupt} corrupt event line(s) passed over", "red")
-    return text
-
-
-def bar(share: float, width: int = 16) -> str:
-    """A bar of eighths."""
-    full = share * width
-    whole = int(full)
-    rest = " ▏▎▍▌▋▊▉"[int((full - whole) * 8)] if whole < width else ""
-    return ("█" * whole + rest).ljust(width)
-
-
-def event_lines(view: RunView, most: int = 8) -> Text:
-    """The newest facts, notes, artifacts and supervisor's words."""
-    text = Text(no_wrap=True, overflow="ellipsis")
-    for event in view.events[-most:]:
-        text.append(f"{event.get('kind', '?'):<11}", "cyan")
-        text.append(_event_words(event) + "\n")
-    return text
-
-
-def _event_words(event: dict[str, object]) -> str:
-    kind = event.get("kind")
-    if kind == "fact":
-        value = event.get("value")
-        shown = number(value) if isinstance(value, (int, float)) else str(value)
-        interval = f" [{number(event['low'])}, {number(event['high'])}]" if _has_interval(event) else ""  # type: ignore[arg-type]
-        return f"{event.get('name')} = {shown}{interval}"
-    if kind in ("artifact", "model", "checkpoint"):
-        return f"{event.get('path')}"
-    if kind == "note":
-        return str(event.get("text"))
-    left_out = ("v", "seq", "time", "kind", "packages", "command")
-    return "  ".join(f"{k} {v}" for k, v in event.items() if k not in left_out)
-
-
-def _has_interval(event: dict[str, object]) -> bool:
-    return isinstance(event.get("low"), (int, float)) and isinstance(event.get("high"), (int, float))
 
 
 def fresh_ticks(before: Iterable[GateStanding], after: Iterable[GateStanding]) -> list[Verdict]:

@@ -91,7 +91,7 @@ class ReplayView(RunView):
     def pump(self) -> bool:
         due = self._due()
         if self.evidence is None or due > self.shown:
-            self._begin()
+            self.begin()
             self.feed(self.record[self.shown : due])
             self.shown = due
             self._conclude()
@@ -112,7 +112,8 @@ class ReplayView(RunView):
             due += 1
         return due
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Nothing has been written yet."""
         if self.evidence is None:
             self.more = False
             self.spec = read_spec(self.paths.spec)

@@ -169,6 +169,15 @@ class RunView:
         return {name: s.last for name, s in self.series.items() if s.last is not None}
 
 
+def steps_per_epoch(view: RunView) -> float | None:
+    """From a metric `epoch` beside its step, or a config that says it; what makes `epoch` an x axis."""
+    for name, one in view.series.items():
+        if last_word(name) == "epoch" and one.last and one.last_step > 0:
+            return one.last_step / one.last
+    said = view.spec.config.get("steps_per_epoch") if view.spec is not None else None
+    return float(said) if isinstance(said, (int, float)) and said > 0 else None
+
+
 def size_of(file: Path) -> int:
     try:
         return os.stat(file).st_size

@@ -61,7 +61,7 @@ def meter_lines(history: MeterHistory, columns: int, now: float, live: bool) -> 
     text = Text(no_wrap=True, overflow="ellipsis")
     event = history.latest
     if not event:
-        text.append("no samples yet" if live else "no samples: it ended too soon, or its machine tells none", "dim")
+        text.append("no samples yet" if live else "no samples were taken", "dim")
         return text
     rows = meter_words(event)
     room = columns - _NAMED - 4 - max((len(words) for _, words in rows), default=0)

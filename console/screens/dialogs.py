@@ -1,4 +1,4 @@
-"""Small questions over a screen: a reason, a yes or no, what pip says. Each returns its answer, or None."""
+"""Small questions over a screen: a reason, a yes or no, one of a few, what pip says. Each returns its answer, or None."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Input, Label, Static
+from textual.widgets import Input, Label, OptionList, Static
 
 _CANCEL: list[BindingType] = [Binding("escape", "cancel", "Cancel")]
 
@@ -56,6 +56,29 @@ class Confirm(ModalScreen[bool]):
 
     def action_cancel(self) -> None:
         self.dismiss(False)
+
+
+class Pick(ModalScreen[str | None]):
+    """One of a few things, each with what it is."""
+
+    BINDINGS: ClassVar[list[BindingType]] = _CANCEL
+
+    def __init__(self, title: str, choices: dict[str, str]) -> None:
+        super().__init__()
+        self.words, self.choices = title, choices
+
+    def compose(self) -> ComposeResult:
+        width = max(map(len, self.choices))
+        with Vertical(classes="dialog"):
+            yield Label(self.words, classes="title", markup=False)
+            yield OptionList(*(f"{name:<{width}}  {value}" for name, value in self.choices.items()), markup=False)
+            yield Label("enter takes it · esc cancels", classes="hint")
+
+    def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
+        self.dismiss(list(self.choices)[message.option_index])
+
+    def action_cancel(self) -> None:
+        self.dismiss(None)
 
 
 class Installing(ModalScreen[bool]):

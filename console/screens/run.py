@@ -1,36 +1,53 @@
-"""One run, live: charts, log, gates, events. It follows its plan from step to step."""
+"""One run, live or replayed: charts, log, gates, meters, events. It follows its plan from step to step."""
 
 from __future__ import annotations
 
+import json
+import os
+import time
+from functools import partial
 from typing import ClassVar
 
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.widgets import Static
+from textual.widgets import OptionList, Static
 
 from console.keys import bindings
 from console.messages import Looked
-from console.paint import event_lines, gate_rows, run_head
-from console.screens.dialogs import Confirm
+from console.paint import gate_rows, verdict_line
+from console.paint_run import run_head, time_of
+from console.replay import ReplayView, own_verdicts, replay_of
+from console.screens.dialogs import Confirm, Pick
 from console.screens.frame import ConsoleScreen
-from console.view import RunView, chart_groups, gate_lines_for, gated_first
+from console.view import RunView, chart_groups, gate_lines_for, gated_first, steps_per_epoch
+from console.whatnow.advice import Advice
+from console.whatnow.gather import wrong
 from console.widgets.chart import Chart, Threshold
 from console.widgets.grid import ChartGrid
 from console.widgets.keyline import KeyLine
 from console.widgets.log import LogView
 from console.widgets.masthead import Masthead
-from console.widgets.rows import Rows
+from console.widgets.runside import RunSide, chosen_event
 from engine.protocol.checks import Check
+from engine.protocol.gates import Verdict
 from engine.protocol.layout import RunPaths
 
-_PUMP_S = 0.25  # a metric is on screen within half a second of its line; a slow link carries four small frames a second
+_LOOK_S = 0.05  # three looks at file sizes: with a draw behind it, a metric is in sight well within 150 ms
+_STATE_S = 0.5  # how soon a state that leaves no line (a killed supervisor, a stage) is noticed
 _MOST_CHARTS = 12
+_VIEWS = ("", "-charts", "-log", "-side")
+
+
+def draw_gap_s() -> float:
+    """Between two draws: ten a second here, four over SSH, so that a fast writer does not fill a slow link."""
+    return 0.25 if "SSH_CONNECTION" in os.environ else 0.1
 
 
 class RunScreen(ConsoleScreen):
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("run"))
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-roomy")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-roomy"), (180, "-wide")]
 
     def __init__(self, paths: RunPaths, follow_plan: bool = True) -> None:
         super().__init__()
@@ -38,33 +55,49 @@ class RunScreen(ConsoleScreen):
         self.follow_plan = follow_plan
         self.groups: dict[str, list[str]] = {}
         self.checks: list[Check] = []
+        self.advice: Advice | None = None
+        self._asked_why = ""
+        self._draw_at = self._state_at = 0.0
+        self._gap_s = draw_gap_s()
+        self._head = Text()
+        self._judged: list[Verdict] = []
 
     def compose(self) -> ComposeResult:
         yield Masthead()
         yield Static("", id="run-head")
         with Horizontal(id="run-body"):
             with Vertical(id="run-left"):
+                yield Static("", id="what-now", classes="pane")
                 yield ChartGrid(id="charts")
                 yield LogView(id="run-log")
-            with Vertical(id="run-side"):
-                yield Rows(id="run-gates", title="Gates")
-                yield Static("", id="run-events", classes="pane")
+            yield RunSide(id="run-side")
         yield KeyLine()
 
     def on_mount(self) -> None:
-        self.query_one("#run-events").border_title = "Events"
+        self.query_one("#what-now").border_title = "What now"
         self.log_view.open(self.view.paths.log)
         self.log_view.focus()
-        self.set_interval(_PUMP_S, self.pump)
+        self.set_interval(_LOOK_S, self.look)
         self.call_later(self.pump)
+
+    def on_unmount(self) -> None:
+        self.view.keep()
 
     @property
     def log_view(self) -> LogView:
         return self.query_one(LogView)
 
     @property
+    def side(self) -> RunSide:
+        return self.query_one(RunSide)
+
+    @property
     def run_id(self) -> str:
         return self.view.paths.run_id
+
+    @property
+    def replay(self) -> ReplayView | None:
+        return self.view if isinstance(self.view, ReplayView) else None
 
     @property
     def crumbs(self) -> list[str]:
@@ -73,59 +106,93 @@ class RunScreen(ConsoleScreen):
 
     # What is shown
 
+    async def look(self) -> None:
+        """Draw as soon as there is news, and now and then for what leaves no line."""
+        now = time.monotonic()
+        if not self.is_current or now < self._draw_at:
+            return
+        if now >= self._state_at or self.view.news():
+            await self.pump()
+        else:
+            self.log_view.pump()
+
     async def pump(self) -> None:
         """Read what is new and draw what changed."""
         if not self.is_current:
             return
+        now = time.monotonic()
+        self._draw_at, self._state_at = now + self._gap_s, now + _STATE_S
         changed = self.view.pump()
-        self.query_one("#run-head", Static).update(run_head(self.view))
+        self.show_head()
         self.log_view.pump()
+        self.side.show_run(self.view)
         if changed:
-            self.query_one("#run-events", Static).update(event_lines(self.view, 10))
             await self.show_charts()
+            self.ask_why()
         self.query_one(ChartGrid).pump()
+        if self.replay is not None:
+            self.show_replay(self.replay)
+
+    def show_head(self) -> None:
+        head = run_head(self.view)
+        if head != self._head or head.spans != self._head.spans:
+            self._head = head
+            self.query_one("#run-head", Static).update(head)
 
     async def show_charts(self) -> None:
         """A chart per group of related metrics; made anew only when a group is new or grew."""
+        per_epoch = steps_per_epoch(self.view)
+        grid = self.query_one(ChartGrid)
+        for chart in grid.charts:
+            chart.steps_per_epoch = per_epoch
         groups = dict(list(chart_groups(gated_first(list(self.view.series), self.checks)).items())[:_MOST_CHARTS])
         if groups == self.groups:
             return
         self.groups = groups
-        grid = self.query_one(ChartGrid)
         known = {chart.title: chart for chart in grid.charts}
-        charts = [known.get(title) or Chart(title=title) for title in groups]  # a chart that stays keeps its zoom
+        # A chart that stays keeps its zoom.
+        charts = [known.get(title) or Chart(title=title, steps_per_epoch=per_epoch) for title in groups]
         if charts != list(grid.charts):
             await grid.set_charts(charts)
         for chart, names in zip(charts, groups.values(), strict=True):
             chart.set_series({n: self.view.series[n] for n in names})
-            chart.set_thresholds(
-                [Threshold(g.value, g.label, g.op, g.series) for g in gate_lines_for(self.checks, names)]
-            )
+            lines = gate_lines_for(self.checks, names)
+            chart.set_thresholds([Threshold(g.value, g.label, g.op, g.series) for g in lines])
 
-    def on_chart_cursor_moved(self, message: Chart.CursorMoved) -> None:
-        """The log goes to the line of the crosshair's step, or of its time."""
-        if message.step is not None and not self.log_view.go_to_step(message.step) and message.unix_time is not None:
-            self.log_view.go_to_time(message.unix_time)
+    def show_replay(self, replay: ReplayView) -> None:
+        """Gates as they would have ticked, and the log at the replay's moment."""
+        before, self._judged = self._judged, own_verdicts(replay, self.checks)
+        self.show_own_gates()
+        for old, new in zip(before, self._judged, strict=False):
+            if new.state != old.state and new.state in ("passed", "failed"):
+                self.app.announce(f"{new.text}\n{new.because}", f"{new.state} (replay)", "information")
+        if not replay.clock.paused and not replay.clock.over:
+            self.log_view.go_to_time(replay.clock.moment)
 
-    def on_log_view_line_selected(self, message: LogView.LineSelected) -> None:
-        """The crosshairs go to the step of the line."""
-        if message.step is not None:
-            for chart in self.query_one(ChartGrid).charts:
-                if chart.x_name == "step":
-                    chart.show_cursor(message.step)
+    def show_own_gates(self) -> None:
+        now, width = time.time(), self.side.gates_width
+        longest = max((len(v.text) for v in self._judged), default=0)
+        rows = [(v.check_id, verdict_line(v, now, longest if width >= longest + 50 else 0)) for v in self._judged]
+        self.side.show_gates("Checks of this run", rows)
 
     def show(self, looked: Looked) -> None:
         """Gates of the run's phase, as they tick; and the next run of the plan when this one is over."""
         spec = self.view.spec
         standing = looked.standings.get(spec.phase) if spec is not None else None
-        if standing is not None:
-            gates = self.query_one("#run-gates", Rows)
-            gates.border_title = f"Gates at {standing.preset} — {standing.checks_passed} of {standing.checks}"
-            gates.show(gate_rows(standing, gates.size.width))
-            if spec is not None and not self.checks:
-                self.checks = [c for gate in standing.phase.gates for c in gate.compiled(spec.preset)]
-                self.groups = {}
-                self.call_later(self.show_charts)
+        if standing is None or spec is None:
+            return
+        if not self.checks:
+            self.checks = [c for gate in standing.phase.gates for c in gate.compiled(spec.preset)]
+            self.groups = {}
+            self.call_later(self.show_charts)
+        if self.replay is not None:
+            return
+        if standing.preset == spec.preset:
+            title = f"Gates at {standing.preset} — {standing.checks_passed} of {standing.checks}"
+            self.side.show_gates(title, gate_rows(standing, self.side.gates_width))
+        else:  # the phase is looked at elsewhere: its verdicts are of other runs
+            self._judged = own_verdicts(self.view, self.checks)
+            self.show_own_gates()
         self.follow_to_next(looked)
 
     def follow_to_next(self, looked: Looked) -> None:
@@ -139,15 +206,71 @@ class RunScreen(ConsoleScreen):
 
     def open(self, run_id: str) -> None:
         """Show another run on this screen."""
-        self.view = RunView(self.app.space.root.run(run_id))
-        self.groups, self.checks = {}, []
-        self.log_view.open(self.view.paths.log)
+        self.show_view(RunView(self.app.space.root.run(run_id)))
+        self.checks = []
+
+    def show_view(self, view: RunView) -> None:
+        """Show another run, or another way to look at this one."""
+        self.view.keep()
+        if view.paths != self.view.paths:
+            self.log_view.open(view.paths.log)
+            self.log_view.focus()
+        self.view, self.groups, self._judged = view, {}, []
+        self._asked_why = ""
+        self.advised(None)
+        self.side.forget()
         self.query_one(ChartGrid).call_later(self.query_one(ChartGrid).set_charts, [])
+        self.call_later(self.pump)
+
+    # What went wrong
+
+    def ask_why(self) -> None:
+        """Once for every state that asks for an answer."""
+        status = self.view.status
+        if self.replay is None and wrong(status) and self._asked_why != status.state:
+            self._asked_why = status.state
+            self.app.ask_why(self.run_id)
+
+    def advised(self, advice: Advice | None) -> None:
+        self.advice = advice
+        pane = self.query_one("#what-now", Static)
+        pane.set_class(advice is not None, "-some")
+        if advice is not None:
+            text = Text(advice.says, "bold")
+            for way in advice.do:
+                text.append(f"\n→ {way}", "not bold")
+            pane.update(text)
+
+    # Charts and log lead each other
+
+    def on_chart_cursor_moved(self, message: Chart.CursorMoved) -> None:
+        """The log goes to the line of the crosshair's step, or of its time."""
+        if message.step is not None and not self.log_view.go_to_step(message.step) and message.unix_time is not None:
+            self.log_view.go_to_time(message.unix_time)
+
+    def on_log_view_line_selected(self, message: LogView.LineSelected) -> None:
+        """The crosshairs go to the step of the line, or to its time."""
+        self.lead_charts(message.step, message.unix_time)
+
+    def on_option_list_option_highlighted(self, message: OptionList.OptionHighlighted) -> None:
+        """An event that somebody looks at leads charts and log to its moment."""
+        if message.option_list.id == "run-events" and message.option_list.has_focus:
+            event = chosen_event(self.side, self.view)
+            at = time_of(event) if event is not None else None
+            if at is not None:
+                self.lead_charts(None, at)
+                self.log_view.go_to_time(at)
+
+    def lead_charts(self, step: float | None, unix_time: float | None) -> None:
+        for chart in self.query_one(ChartGrid).charts:
+            x = chart.x_of(step, unix_time)
+            if x is not None:
+                chart.show_cursor(x)
 
     # What keys do
 
     def action_stop(self) -> None:
-        if self.view.status.final:
+        if self.view.status.final or self.replay is not None:
             self.app.say(f"it is over: {self.view.status.state}", "warning")
             return
 
@@ -156,18 +279,93 @@ class RunScreen(ConsoleScreen):
                 self.app.stop_run(self.run_id)
 
         ladder = "SIGINT, after the grace SIGTERM, then SIGKILL, to its whole process group"
-        self.app.push_screen(Confirm(f"Stop {self.run_id}?", ladder), sure)
+        if "stop" in self.app.settings.confirm:
+            self.app.push_screen(Confirm(f"Stop {self.run_id}?", ladder), sure)
+        else:
+            sure(True)
 
     def action_checkpoint(self) -> None:
         self.app.checkpoint_run(self.run_id)
 
+    def action_pull(self) -> None:
+        self.app.pull_run(self.run_id, self.view.spec.host if self.view.spec is not None else "local")
+
+    def action_copy(self) -> None:
+        """What a person pastes elsewhere, through the terminal's own clipboard."""
+        latest = json.dumps(self.view.latest)
+        choices = {
+            "run id": self.run_id,
+            "log line": self.log_view.text_at_cursor,
+            "folder": str(self.view.paths.folder),
+            "log file": str(self.view.paths.log),
+            "values": latest,
+        }
+        if self.advice is not None and self.advice.do:
+            choices["way out"] = self.advice.do[0]
+
+        def picked(name: str | None) -> None:
+            if name is not None:
+                self.app.copy_to_clipboard(choices[name])
+                self.app.say(f"copied the {name}: {choices[name][:80]}")
+
+        self.app.push_screen(Pick("Copy", choices), picked)
+
+    def action_next_x(self) -> None:
+        """Step, time, epoch: for every chart at once."""
+        charts = self.query_one(ChartGrid).charts
+        if charts:
+            charts[0].action_next_x()
+
+    def action_about(self) -> None:
+        """Config and provenance, or gates and events again; a narrow window gives them its whole width."""
+        self.side.toggle_class("-about")
+        self.side.show_about(self.view)
+        if self.has_class("-narrow"):
+            self.show_part("-side" if self.side.shows_about else "")
+        if self.side.shows_about:
+            self.query_one("#run-origin").focus()
+
+    def action_what_now(self) -> None:
+        if self.advice is None:
+            self.app.say("nothing is wrong with this run")
+        else:
+            self.query_one("#what-now").toggle_class("-some")
+
     def action_zoom(self) -> None:
-        """Both, only charts, only log."""
-        order = ("", "-charts", "-log")
-        now = next((c for c in order[1:] if self.has_class(c)), "")
-        after = order[(order.index(now) + 1) % 3]
-        for name in order[1:]:
-            self.set_class(name == after, name)
+        """Everything, only charts, only the log, only what stands beside."""
+        now = next((c for c in _VIEWS[1:] if self.has_class(c)), "")
+        self.show_part(_VIEWS[(_VIEWS.index(now) + 1) % len(_VIEWS)])
+
+    def show_part(self, part: str) -> None:
+        for name in _VIEWS[1:]:
+            self.set_class(name == part, name)
+
+    # Replay
+
+    def action_replay(self) -> None:
+        if self.replay is not None:
+            self.show_view(RunView(self.view.paths))
+        elif not self.view.status.final:
+            self.app.say("it still runs; a replay is of a run that is over", "warning")
+        else:
+            self.run_worker(partial(self._record, self.view.paths), thread=True, group="replay", exclusive=True)
+
+    def _record(self, paths: RunPaths) -> None:
+        """On a thread: a long run is read whole."""
+        replay = replay_of(paths)
+        self.app.call_from_thread(self.show_view, replay)
+
+    def action_replay_pause(self) -> None:
+        if self.replay is not None:
+            self.replay.clock.pause(not self.replay.clock.paused)
+
+    def action_replay_speed(self, by: int) -> None:
+        if self.replay is not None:
+            self.replay.clock.turn(by)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The keys of a replay are there only while one goes on."""
+        return self.replay is not None if action in ("replay_pause", "replay_speed") else True
 
     def action_focus_charts(self) -> None:
         charts = self.query_one(ChartGrid).charts

@@ -165,6 +165,12 @@ def events(p: ArgumentParser) -> None:
     p.add_argument("--kind", help="only metric, fact, artifact, progress, note, checkpoint, model or meters")
 
 
+def replay(p: ArgumentParser) -> None:
+    _run_word(p)
+    p.add_argument("--speed", type=float, default=10.0, metavar="X", help="times as fast as it went (10); 0: at once")
+    _json(p)
+
+
 def stop(p: ArgumentParser) -> None:
     _run_word(p, "a run or a plan: its id, a unique part of it, or `last`")
     p.add_argument("--now", action="store_true", help="SIGKILL at once, without grace")
@@ -283,6 +289,7 @@ ARGUMENTS: dict[str, Callable[[ArgumentParser], None]] = {
     "why": why,
     "logs": logs,
     "events": events,
+    "replay": replay,
     "stop": stop,
     "checkpoint": checkpoint,
     "queue": queue,

@@ -57,6 +57,7 @@ ACTS = {
     "run",
     "logs",
     "events",
+    "replay",
     "stop",
     "checkpoint",
     "resume",
