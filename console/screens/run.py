@@ -359,13 +359,17 @@ class RunScreen(ConsoleScreen):
         if self.replay is not None:
             self.replay.clock.pause(not self.replay.clock.paused)
 
-    def action_replay_speed(self, by: int) -> None:
+    def action_replay_faster(self) -> None:
         if self.replay is not None:
-            self.replay.clock.turn(by)
+            self.replay.clock.turn(1)
+
+    def action_replay_slower(self) -> None:
+        if self.replay is not None:
+            self.replay.clock.turn(-1)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The keys of a replay are there only while one goes on."""
-        return self.replay is not None if action in ("replay_pause", "replay_speed") else True
+        return not action.startswith("replay_") or self.replay is not None
 
     def action_focus_charts(self) -> None:
         charts = self.query_one(ChartGrid).charts
