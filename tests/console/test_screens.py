@@ -10,7 +10,7 @@ import pytest
 
 from console.app import ConsoleApp
 from console.keys import EVERYWHERE, SCREENS
-from console.screens.compare import CompareScreen
+from console.modes import MODES, load
 from console.screens.help import HelpScreen, help_text
 from console.screens.phases import PhasesScreen
 from console.screens.run import RunScreen
@@ -186,8 +186,7 @@ async def test_help_names_every_key_of_the_screen(folder: Path, root: Root) -> N
 
 
 def test_every_key_of_the_table_has_its_action() -> None:
-    owners = {"phases": PhasesScreen, "run": RunScreen, "runs": RunsScreen, "compare": CompareScreen}
-    owners |= {"everywhere": ConsoleApp}
+    owners = {name: type(load(name)) for name in MODES} | {"run": RunScreen, "everywhere": ConsoleApp}
     for screen, keys in SCREENS.items():
         for key in keys:
             action = key.action.split("(")[0]
