@@ -5,16 +5,18 @@ The app owns one; it decides nothing about the screen but which dialog is open.
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.messages import HostHeard, Installed, InstallLine, Rehearsed, Started
+from console.rental.ending import Wanted, policy
+from console.rental.hosting import rented
 from console.specs import all_presets, capped, resolve_config
 from console.workspace import Choice, Workspace
 from engine.config.phase import Phase, Step
-from engine.protocol.plan import EndPolicy
 from remote.environment import Missing, install
 
 if TYPE_CHECKING:
@@ -176,7 +178,9 @@ def begin(space: Workspace, wish: Wish, launch: Launch) -> Started:
     if wish.step is not None:
         spec, _ = space.start_step(choice, capped(steps[0], launch.max_hours, launch.max_usd, price))
         return Started(spec.run_id, f"started {spec.step} as {spec.run_id} on {launch.host}")
-    end = EndPolicy(max_hours=launch.max_hours, max_usd=launch.max_usd, on_cap=launch.on_cap, price_usd_per_h=price)
+    entry = None if launch.host == "local" else rented(space.root.path / "cloud", launch.host)
+    asked = Wanted(None, launch.on_cap, launch.max_hours, launch.max_usd)
+    end = policy(asked, entry, time.time(), price)
     plan = space.make_plan(choice, steps, end)
     space.start_plan(choice, plan)
     first = next(i.run for i in plan.items if i.run is not None)

@@ -305,6 +305,33 @@ def _artifact(
     return found
 
 
+def pull_checkpoint(host: SshHost, run_id: str, root: Root, sleep: Callable[[float], None] = time.sleep) -> str | None:
+    """The last checkpoint that a run spoke of, for one that did not come to its end; None where it wrote none."""
+    spec = host.spec(run_id)
+    path = _last_checkpoint(host, run_id)
+    if path is None or not host.link.ask("stat", path=f"{spec.work}/{path}").head["present"]:
+        return None
+    target = root.work(spec.project, spec.phase, spec.variant) / path
+    for name, _ in host.link.ask("list", path=f"{spec.work}/{path}").head["files"]:
+        here = target / name if name else target
+        pull_file(host.link, Wanted(f"{spec.work}/{path}/{name}".rstrip("/"), here), sleep=sleep)
+    return path
+
+
+def _last_checkpoint(host: SshHost, run_id: str) -> str | None:
+    found, at, size = None, 0, 1
+    rest = b""
+    while at < size:
+        chunk = host.read(run_id, "events.jsonl", at, 4 << 20)
+        if not chunk.data:
+            break
+        *lines, rest = (rest + chunk.data).split(b"\n")
+        at, size = chunk.offset + len(chunk.data), chunk.size
+        for event in (json.loads(line) for line in lines if b'"checkpoint"' in line):
+            found = str(event["path"]) if event.get("kind") == "checkpoint" and event.get("path") else found
+    return None if found is None or found.startswith("/") or ".." in found else found
+
+
 def unverified(root: Root, run_id: str, recorded: list[dict[str, Any]]) -> list[str]:
     """Required artifacts of a run whose verified copy is not here: what holds a termination back."""
     verified = (read_json(root.run(run_id).pulled) or {}).get("verified", {})

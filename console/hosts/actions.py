@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from console.errors import UserError
+from console.rental.hosting import host_of, rented
 from console.verbs.model_tables import Table
 from engine.config.hosts import HostEntry, Named, check_name, host_named, put_host, read_hosts, remove_host
 from engine.config.load import ConfigError, check
@@ -67,6 +68,9 @@ def open_host(name: str, desk: HostDesk) -> SshHost:
     try:
         named = host_named(desk.hosts(), name)
     except ConfigError as error:
+        entry = rented(desk.own_file.parent / "cloud", name)
+        if entry is not None:
+            return host_of(entry, desk.own_file.parent / "cloud", desk.person)
         raise UserError(f"{error}. Add one: fractal-console hosts add {name} --ssh ALIAS") from None
     return (desk.open or _ssh_host)(named, desk)
 

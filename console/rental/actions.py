@@ -24,6 +24,7 @@ from typing import Any
 from console.errors import UserError
 from console.rental import inside
 from console.verbs.model_tables import Table
+from engine.protocol.layout import Root
 from remote.cloud.account import open_account
 from remote.cloud.api_key import find_key
 from remote.cloud.caps import BadCap
@@ -177,7 +178,9 @@ def launch_instance(desk: Desk, args: argparse.Namespace) -> Table:
             ["not launched"], [[plan.words()]], note="nothing was launched; --yes agrees without a question", code=1
         )
     desk.say(plan.words())
-    entry = launch(desk.cloud, desk.ledger, plan, desk.clock, _user_data(desk, args.guard_on_instance), desk.say)
+    entry = launch(
+        desk.cloud, desk.ledger, plan, desk.clock, _user_data(desk, args.guard_on_instance, args.save_to), desk.say
+    )
     if args.guard_on_instance:
         desk.ledger.guard_is(entry.uuid, "installed", desk.clock.now())
     _see_to_the_guard(desk)
@@ -220,18 +223,20 @@ def _wish(args: argparse.Namespace, name: str) -> Wish:
     )
 
 
-def _user_data(desk: Desk, with_guard: bool) -> Callable[[Entry], str]:
+def _user_data(desk: Desk, with_guard: bool, save_to: str) -> Callable[[Entry], str]:
     """A host key of its own for every launch, pinned before the machine exists."""
 
     def build(entry: Entry) -> str:
         pair = new_host_key()
         Pins(desk.paths.pins).put(entry.uuid, pair.public, INJECTED)
-        return user_data(pair, settings_of(entry, desk.cloud.base_url, desk.clock.now()) if with_guard else None)
+        return user_data(
+            pair, settings_of(entry, desk.cloud.base_url, desk.clock.now(), save_to) if with_guard else None
+        )
 
     return build
 
 
-def settings_of(entry: Entry, api_url: str, now: float) -> Settings:
+def settings_of(entry: Entry, api_url: str, now: float, save_to: str = "") -> Settings:
     """The caps of a machine as its own guard reads them."""
     kept = ("uuid", "max_usd", "price_cents_per_h", "on_cap", "grace_s", "idle_minutes")
     return Settings(
@@ -239,11 +244,21 @@ def settings_of(entry: Entry, api_url: str, now: float) -> Settings:
         serial=f"{entry.lease_until:.0f}-{now:.0f}",
         lease_s=entry.lease_until - now,
         age_s=now - entry.asked_at,
-        root=f"/home/{USER}/.fractal",
+        root=_ROOT_THERE,
+        on_save=save_command(_ROOT_THERE, save_to) if save_to else "",
         state_file="/var/lib/fractal-guard/state.json",
         key_file=KEY_FILE,
         api_url=api_url,
     )
+
+
+_ROOT_THERE = f"/home/{USER}/.fractal"
+
+
+def save_command(root: str, folder: str) -> str:
+    """What the guard on a machine runs to save: the newest supervisor that lies there."""
+    newest = f"$(ls -td {shlex.quote(root)}/bin/*/ | head -n 1)"
+    return f"cd {newest} && python3 -S -m engine.supervisor save {shlex.quote(root)} {shlex.quote(folder)}"
 
 
 def wait_for(desk: Desk, args: argparse.Namespace) -> Table:
@@ -420,12 +435,27 @@ def arm_guard(desk: Desk, args: argparse.Namespace) -> Table:
         return Table(["not armed"], [[entry.name]], note="its guard can save but not end the bill", code=1)
     key = find_key(desk.paths.key, desk.environ)
     with connect(desk.aim(entry, instance), Trust(desk.paths.pins), desk.person) as connection:
-        settings = settings_of(entry, desk.cloud.base_url, desk.clock.now())
+        settings = settings_of(entry, desk.cloud.base_url, desk.clock.now(), args.save_to)
         done = connection.run(arm_command(), stdin=arm_orders(settings, key.reveal()))
         if done.exit_code != 0:
             raise UserError(f"{entry.name}: {done.stderr.decode(errors='replace').strip() or done.exit_code}")
     desk.ledger.guard_is(entry.uuid, "armed", desk.clock.now())
     return Table(["armed"], [[entry.name]], {"name": entry.name}, "until the machine restarts")
+
+
+def save_instance(desk: Desk, args: argparse.Namespace) -> Table:
+    """What the guard has done before it ends a machine: everything required is verified here."""
+    from console.rental.hosting import host_of
+    from console.rental.saving import save
+
+    entry = _open_entry(desk, args.name)
+    host = host_of(entry, desk.paths.folder, desk.person, desk.aim, desk.cloud.instance)
+    try:
+        left = save(host, Root(desk.paths.folder.parent), entry.grace_s, desk.say)
+    finally:
+        host.close()
+    note = "everything required is here and verified" if not left else f"{len(left)} not safe"
+    return Table(["not safe"], [[line] for line in left], {"name": entry.name, "unsafe": left}, note, 1 if left else 0)
 
 
 def _open_entry(desk: Desk, name: str) -> Entry:
@@ -480,6 +510,7 @@ ACTIONS: dict[str, Callable[[Desk, argparse.Namespace], Table]] = {
     "arm": arm_guard,
     "ps": look_in,
     "ssh": open_shell,
+    "save": save_instance,
 }
 
 
@@ -503,4 +534,6 @@ def open_desk(paths: CloudPaths, environ: Mapping[str, str], unverified: Unverif
 def start_guard_process(python: str = sys.executable) -> None:
     """The guard in the background; it goes home by itself when nothing is rented."""
     checkout = Path(__file__).resolve().parent.parent.parent
-    subprocess.run([python, "-m", "remote.cloud.guard", "--detach"], cwd=checkout, check=True, stdin=subprocess.DEVNULL)
+    save = f'{shlex.quote(python)} -m console instances save "$FRACTAL_INSTANCE"'
+    argv = [python, "-m", "remote.cloud.guard", "--detach", "--save", save]
+    subprocess.run(argv, cwd=checkout, check=True, stdin=subprocess.DEVNULL)

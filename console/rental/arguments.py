@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for sub in made.values():
         sub.add_argument("--json", action="store_true", help="for programs")
     made["types"].add_argument("word", nargs="?", default="", help="a word of the type's name, such as a100")
-    for verb in ("wait", "setup-ssh", "terminate", "extend", "forget", "arm", "ps", "ssh"):
+    for verb in ("wait", "setup-ssh", "terminate", "extend", "forget", "arm", "ps", "ssh", "save"):
         made[verb].add_argument("name", help="the instance's name")
     for verb in ("launch", "setup-ssh", "forget", "arm"):
         made[verb].add_argument("--yes", action="store_true", help="agree without a question")
@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     made["setup-ssh"].add_argument(
         "--new-host-key", metavar="SHA256:…", help="accept this host key in the old one's place"
     )
+    made["arm"].add_argument("--save-to", default="", metavar="FOLDER", help=_SAVE_TO)
     made["terminate"].add_argument(
         "--lose-files", metavar="NAME", help="the name once more: end it with unverified files"
     )
@@ -49,7 +50,11 @@ def _launch_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--file-system", action="append", help="mount this file system; its region decides")
     sub.add_argument("--image", help="an image family")
     sub.add_argument("--guard-on-instance", action="store_true", help="also install the guard on the machine itself")
+    sub.add_argument("--save-to", default="", metavar="FOLDER", help=_SAVE_TO)
     sub.add_argument("--wait", action="store_true", help="until a login works")
+
+
+_SAVE_TO = "a folder on its file system: where its own guard saves to before it ends the machine"
 
 
 _ABOUT = {
@@ -65,5 +70,6 @@ _ABOUT = {
     "forget": "close an entry that this key can't see",
     "ps": "what runs on a machine, and its nvidia-smi",
     "ssh": "a shell on a machine, by its pinned host key",
+    "save": "stop what runs there and bring everything required here, verified; exit code 0: all is safe",
     "arm": "put the guard and the API key on the machine itself",
 }

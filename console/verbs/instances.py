@@ -15,9 +15,13 @@ def instances(arguments: argparse.Namespace) -> int:
 
 
 def unverified(entry: Entry, root: Root | None = None) -> list[str]:
-    """Runs of the machine whose required files nobody has verified here."""
-    store = Store((root or Root(default_root())).path / "console.db")
+    """Required files of the machine's runs that are not verified here."""
+    from console.rental.saving import left_on
+
+    root = root or Root(default_root())
+    store = Store(root.path / "console.db")
     try:
-        return [f"{row.run_id}: not pulled" for row in store.runs() if row.host == entry.name]
+        store.refresh(root)
+        return left_on(store, root, entry.name)
     finally:
         store.close()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 
 from console.errors import UserError
 from console.follow import follow_plan, follow_run
+from console.rental.ending import Wanted, ending_words, policy
+from console.rental.hosting import rented
 from console.specs import capped
 from console.verbs.common import chosen, print_json, workspace
 from console.verbs.looking import find_plan
@@ -15,7 +18,7 @@ from console.workspace import Choice, Workspace
 from engine.config.phase import Phase, Step
 from engine.protocol.durable import read_json
 from engine.protocol.layout import PlanPaths
-from engine.protocol.plan import EndPolicy, Plan
+from engine.protocol.plan import Plan
 from remote.environment import Missing, install
 from remote.host import HostError
 
@@ -55,13 +58,9 @@ def _run_phase(space: Workspace, choice: Choice, arguments: argparse.Namespace) 
         raise UserError("--force starts one step: name it. A whole phase goes through its gates")
     if arguments.dry_run:
         return _dry_run(space, choice, steps, arguments.json)
-    end = EndPolicy(
-        save_to=arguments.save_to,
-        on_cap=arguments.on_cap,
-        max_hours=arguments.max_hours,
-        max_usd=arguments.max_usd,
-        price_usd_per_h=_price(space, choice, arguments.max_usd),
-    )
+    entry = None if choice.host == space.local.name else rented(space.root.path / "cloud", choice.host)
+    asked = Wanted(arguments.save_to, arguments.on_cap, arguments.max_hours, arguments.max_usd, arguments.keep)
+    end = policy(asked, entry, time.time(), _price(space, choice, arguments.max_usd))
     plan = space.make_plan(choice, steps, end, arguments.stop_at_manual)
     if choice.host == space.local.name:
         install_missing(space, choice.phase)
@@ -70,6 +69,7 @@ def _run_phase(space: Workspace, choice: Choice, arguments: argparse.Namespace) 
         print_json({"plan": plan.plan_id, "runs": {i.name: i.run.run_id for i in plan.items if i.run}})
     else:
         _announce(plan, choice)
+        print("".join(f"{line}\n" for line in [ending_words(end, entry)] if line), end="")
     if arguments.detach:
         if not arguments.json:
             print(f"it goes on by itself. Look at it: fractal-console plan {plan.plan_id}")

@@ -54,9 +54,9 @@ def run(p: ArgumentParser) -> None:
     p.add_argument(
         "--on-cap",
         choices=("save-then-terminate", "terminate", "hold"),
-        default="save-then-terminate",
-        help="at the cap",
+        help="at the cap (save-then-terminate)",
     )
+    p.add_argument("--keep", action="store_true", help="leave a rented machine running when the plan is over")
     p.add_argument("--dry-run", action="store_true", help="show what would run, and where, and start nothing")
     _json(p)
 

@@ -4,6 +4,7 @@
     attend ROOT RUN     the same in the foreground, as the body of a Slurm job; ends with the command's exit code
     stop ROOT RUN …     see `ops.stop`
     plan ROOT PLAN      execute a plan, detached
+    save ROOT FOLDER    copy what must not be lost and verify it; exit code 0: all of it is safe
 
 Standard library only: the stock python3 of a rented box runs it before any environment exists.
 """
@@ -19,10 +20,14 @@ from engine.protocol.layout import Root
 
 
 def main(argv: list[str]) -> int:
-    if len(argv) != 3 or argv[0] not in ("start", "attend", "end-orphan", "plan"):
+    if len(argv) != 3 or argv[0] not in ("start", "attend", "end-orphan", "plan", "save"):
         print(__doc__, file=sys.stderr)
         return 2
     verb, root, name = argv[0], Root(Path(argv[1])), argv[2]
+    if verb == "save":
+        from engine.supervisor.save import save
+
+        return save(root, Path(name))
     if verb == "attend":
         return attend(root, name)
     if verb == "start":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -21,17 +20,16 @@ from typing import Any
 from engine.protocol.durable import create_once, read_json, write_json
 from engine.protocol.events import every_event
 from engine.protocol.evidence import Evidence, gather
-from engine.protocol.files import describe, shown_path
 from engine.protocol.gates import Case, judge_gate
 from engine.protocol.identity import identify
 from engine.protocol.layout import PlanPaths, Root, RunPaths
 from engine.protocol.plan import FAILED, Move, Plan, Progress, judged, next_move
 from engine.protocol.spec import RunSpec
-from engine.protocol.status import SUCCEEDED, observe
+from engine.protocol.status import observe
 from engine.protocol.version import VERSION, NewerProtocol
-from engine.supervisor.finish import matches
 from engine.supervisor.ladder import ask, requests
 from engine.supervisor.ops import LaunchError, end_if_orphaned, prepare, start
+from engine.supervisor.save import Kept, copy, differing, kept_of
 
 _TICK_S = 0.2
 _RETRY_S = (
@@ -214,7 +212,7 @@ class Executor:
     def _do_save(self, move: Move) -> None:
         """Copy every required file beside its old place, then rename: an interrupted copy is never taken for whole."""
         try:
-            saved = [_copy(source, Path(self.plan.end.save_to or "") / shown) for source, shown in self._required()]
+            saved = [copy(kept) for kept in self._required()]
             write_json(self.paths.saved, {"v": VERSION, "files": saved})
             self.progress.saved, self.progress.problem = True, ""
         except OSError as error:
@@ -222,29 +220,21 @@ class Executor:
 
     def _do_verify(self, move: Move) -> None:
         """Hash both sides again; one difference sends it back to copying."""
-        wrong = []
-        for source, shown in self._required():
-            target = Path(self.plan.end.save_to or "") / shown
-            try:
-                if describe(target)["sha256"] != describe(source)["sha256"]:
-                    wrong.append(str(target))
-            except OSError as error:
-                wrong.append(f"{target} ({error.strerror})")
+        wrong = differing(self._required())
         self.progress.verified = not wrong
         self.progress.saved = not wrong
         self.progress.problem = f"the copy differs: {', '.join(wrong)}" if wrong else ""
 
-    def _required(self) -> list[tuple[Path, str]]:
+    def _required(self) -> list[Kept]:
         """Required files of the plan's runs, and where they go below the saving folder."""
         found = {}
         for at, item in enumerate(self.plan.items):
             if item.run is None or self.progress.states[at] == "waiting":
                 continue
-            work = Path(item.run.work)
-            for path in _promised(self.root.run(item.run.run_id), item.run, self.progress.states[at]):
-                shown = f"{self.plan.phase}/{self.plan.variant}/{shown_path(path, str(work)).lstrip('/')}"
-                found[shown] = path
-        return [(path, shown) for shown, path in found.items()]
+            paths, folder = self.root.run(item.run.run_id), Path(self.plan.end.save_to or "")
+            for kept in kept_of(paths, item.run, self.progress.states[at], folder):
+                found[kept.target] = kept
+        return list(found.values())
 
     def _do_hold(self, move: Move) -> None:
         self.progress.saved = False
@@ -294,21 +284,6 @@ def _same(before: Any, now: Any) -> bool:
     return isinstance(before, dict) and {**before, **clocks} == {**now, **clocks}
 
 
-def _promised(paths: RunPaths, spec: RunSpec, state: str) -> list[Path]:
-    """What of a run must not be lost: its required outputs; where it did not succeed, its last checkpoint too."""
-    work = Path(spec.work)
-    recorded = read_json(paths.artifacts)
-    if recorded is not None:
-        entries = recorded.get("artifacts", [])
-        found = [work / a["path"] for a in entries if a.get("required") and not a.get("missing")]
-    else:  # nobody was left to record them: what the patterns name now
-        found = [path for output in spec.outputs if output.required for path in matches(work, output)]
-    if state != SUCCEEDED:
-        checkpoints = [work / str(e.get("path")) for e in every_event(paths.events) if e.get("kind") == "checkpoint"]
-        found += [path for path in checkpoints[-1:] if path.exists()]
-    return found
-
-
 def _checkpointed_since(paths: RunPaths, since: float) -> bool:
     """Was one written since, or was it said that nobody there can write one?"""
     since = since - 0.001  # events carry milliseconds
@@ -316,21 +291,6 @@ def _checkpointed_since(paths: RunPaths, since: float) -> bool:
     if any(e.get("by") == "plan" and e.get("told") == 0 for e in asked):
         return True
     return any(e.get("kind") == "checkpoint" and e.get("time", 0) >= since for e in every_event(paths.events))
-
-
-def _copy(source: Path, target: Path) -> dict[str, str]:
-    part = target.with_name(target.name + ".part")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_dir():
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.copytree(source, part)
-        shutil.rmtree(target, ignore_errors=True)
-    else:
-        shutil.copyfile(source, part)
-        with open(part, "rb") as file:
-            os.fsync(file.fileno())
-    os.replace(part, target)
-    return {"from": str(source), "to": str(target)}
 
 
 def execute(root: Root, plan_id: str, tell: Callable[[str], None]) -> None:

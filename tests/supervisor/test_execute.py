@@ -5,7 +5,6 @@ Most of it runs in this process with a clock of its own: `start` makes a run fol
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,79 +17,15 @@ from engine.protocol.durable import read_json, write_json
 from engine.protocol.events import encode
 from engine.protocol.identity import Identity, alive
 from engine.protocol.layout import Root
-from engine.protocol.plan import EndPolicy, Item, Plan, Progress
-from engine.protocol.spec import Output, RunSpec
+from engine.protocol.plan import EndPolicy, Item, Plan
+from engine.protocol.spec import RunSpec
 from engine.supervisor import execute as executing
-from engine.supervisor.execute import Executor
 from engine.supervisor.ops import LaunchError, prepare
+from engine.supervisor.save import Kept
 from remote.local_host import LocalHost
 from tests.live import Specs, kill_and_wait, log_of, plan_of, step, wait_final, wait_state
 from tests.polling import until
-
-
-class Crash(BaseException):
-    """kill -9, as seen from inside."""
-
-
-class World:
-    """A clock that sleeping moves on, runs that end as the test says, and a machine that a command ends."""
-
-    def __init__(self, root: Root, specs: Specs, safe: Path) -> None:
-        self.root, self.specs, self.safe = root, specs, safe
-        self.now = 1_000_000.0
-        self.started: list[str] = []
-        self.ends: dict[str, str] = {}
-        self.on_start: Callable[[RunSpec], None] = lambda spec: None
-        self.patience = 5000
-
-    def spec(self, name: str, **more: Any) -> RunSpec:
-        return self.specs.sh("true", step=name, outputs=[Output(f"{name}.pt")], **more)
-
-    def clock(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        self.patience -= 1
-        assert self.patience, "the plan never came to its end"
-
-    def start(self, spec: RunSpec) -> None:
-        self.started.append(spec.step)
-        prepare(self.root, spec)
-        paths = self.root.run(spec.run_id)
-        write_json(paths.claim, {"pid": os.getpid(), "start": "0", "boot": ""})
-        self.on_start(spec)
-        (self.specs.folder / f"{spec.step}.pt").write_bytes(spec.step.encode() * 1000)
-        write_json(paths.artifacts, {"artifacts": [{"path": f"{spec.step}.pt", "required": True}]})
-        write_json(paths.result, {"state": self.ends.get(spec.step, "succeeded"), "reason": "as told"})
-
-    def end(self, **more: Any) -> EndPolicy:
-        given = {
-            "save_to": str(self.safe),
-            "terminate": ["sh", "-c", f"echo x >> {self.ended}"],
-            "grace_s": 60.0,
-            **more,
-        }
-        return EndPolicy(**given)
-
-    @property
-    def ended(self) -> Path:
-        return self.safe.parent / "ended"
-
-    def times_ended(self) -> int:
-        return len(self.ended.read_bytes().split()) if self.ended.exists() else 0
-
-    def executor(self, plan: Plan) -> Executor:
-        paths = self.root.plan(plan.plan_id)
-        paths.folder.mkdir(parents=True, exist_ok=True)
-        return Executor(self.root, plan, self.start, self.clock, self.sleep)
-
-    def execute(self, plan: Plan) -> Progress:
-        return self.executor(plan).execute()
-
-    def is_safe(self, name: str) -> bool:
-        path = self.safe / "phase0" / "cpu" / f"{name}.pt"
-        return path.exists() and path.read_bytes() == name.encode() * 1000
+from tests.supervisor.world import Crash, World
 
 
 @pytest.fixture
@@ -159,51 +94,51 @@ def test_a_check_that_breaks_the_judge_still_ends_the_machine(world: World) -> N
 
 
 def test_a_copy_that_fails_at_first_is_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, left = executing._copy, [3]
+    real, left = executing.copy, [3]
 
-    def copy(source: Path, target: Path) -> dict[str, str]:
+    def copy(kept: Kept) -> dict[str, str]:
         if left[0]:
             left[0] -= 1
             raise OSError(5, "the cable is out")
-        return real(source, target)
+        return real(kept)
 
-    monkeypatch.setattr(executing, "_copy", copy)
+    monkeypatch.setattr(executing, "copy", copy)
     progress = world.execute(plan_of(step(world.spec("a")), end=world.end()))
     assert (progress.verified, progress.terminated) == (True, True)
     assert world.is_safe("a")
 
 
 def test_a_corrupted_copy_is_found_and_copied_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, left = executing._copy, [2]
+    real, left = executing.copy, [2]
 
-    def copy(source: Path, target: Path) -> dict[str, str]:
-        done = real(source, target)
+    def copy(kept: Kept) -> dict[str, str]:
+        done = real(kept)
         if left[0]:
             left[0] -= 1
-            target.write_bytes(b"flipped" + target.read_bytes()[7:])
+            kept.target.write_bytes(b"flipped" + kept.target.read_bytes()[7:])
         return done
 
-    monkeypatch.setattr(executing, "_copy", copy)
+    monkeypatch.setattr(executing, "copy", copy)
     assert world.execute(plan_of(step(world.spec("a")), end=world.end())).terminated
     assert world.is_safe("a")
 
 
 def corrupt_always(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = executing._copy
+    real = executing.copy
 
-    def copy(source: Path, target: Path) -> dict[str, str]:
-        done = real(source, target)
-        target.write_bytes(b"flipped")
+    def copy(kept: Kept) -> dict[str, str]:
+        done = real(kept)
+        kept.target.write_bytes(b"flipped")
         return done
 
-    monkeypatch.setattr(executing, "_copy", copy)
+    monkeypatch.setattr(executing, "copy", copy)
 
 
 def fail_always(monkeypatch: pytest.MonkeyPatch) -> None:
-    def copy(source: Path, target: Path) -> dict[str, str]:
+    def copy(kept: Kept) -> dict[str, str]:
         raise OSError(5, "the cable is out")
 
-    monkeypatch.setattr(executing, "_copy", copy)
+    monkeypatch.setattr(executing, "copy", copy)
 
 
 # How a plan with a cap ends when nothing can be copied: whether the machine is ended, and that within the grace.
@@ -242,14 +177,14 @@ def test_hold_keeps_the_machine_until_the_copy_is_verified(
 
 
 def test_without_a_cap_a_failed_copy_is_tried_until_it_works(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, begun = executing._copy, world.now
+    real, begun = executing.copy, world.now
 
-    def copy(source: Path, target: Path) -> dict[str, str]:
+    def copy(kept: Kept) -> dict[str, str]:
         if world.now < begun + 1000:
             raise OSError(5, "the cable is out")
-        return real(source, target)
+        return real(kept)
 
-    monkeypatch.setattr(executing, "_copy", copy)
+    monkeypatch.setattr(executing, "copy", copy)
     assert world.execute(plan_of(step(world.spec("a")), end=world.end())).terminated
     assert world.is_safe("a")
 

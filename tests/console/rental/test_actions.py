@@ -8,7 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,7 +17,14 @@ import pytest
 from console.errors import UserError
 from console.rental.actions import ACTIONS, Desk, act, open_desk, settings_of
 from console.rental.arguments import add_arguments
+from console.rental.hosting import host_of
+from console.rental.saving import left_on
+from console.store import Store
 from console.verbs.model_tables import Table
+from engine.protocol.durable import write_json
+from engine.protocol.layout import Root
+from engine.protocol.spec import Output
+from engine.protocol.status import Status
 from remote.cloud import fake_account as faults
 from remote.cloud.api_key import ApiKey
 from remote.cloud.clock import Time
@@ -27,9 +34,13 @@ from remote.cloud.fake_lambda import FakeLambda
 from remote.cloud.lambda_cloud import LambdaCloud
 from remote.cloud.ledger import Entry, Ledger
 from remote.cloud.pace import Pace
+from remote.mirrors import begin
 from remote.ssh.config import Target
 from remote.ssh.pins import Pins, alias_of
 from remote.ssh.trust import Person, Presented
+from tests.contracts.host import ended
+from tests.live import Specs
+from tests.polling import until
 from tests.remote.sshd import Sshd, make_key, needs_sshd, public
 
 
@@ -432,7 +443,9 @@ def key(tmp_path: Path) -> Path:
     return make_key(tmp_path / "login")
 
 
-def machine_of(session: Session, folder: Path, key: Path, *, takes_user_data: bool = True) -> Sshd:
+def machine_of(
+    session: Session, folder: Path, key: Path, *, takes_user_data: bool = True, options: Sequence[str] = ()
+) -> Sshd:
     """What the image makes of its user_data."""
     folder.mkdir()
     [machine] = session.account.machines.values()
@@ -441,7 +454,7 @@ def machine_of(session: Session, folder: Path, key: Path, *, takes_user_data: bo
         for name, text in (("host_ed25519", keys["ed25519_private"]), ("host_ed25519.pub", keys["ed25519_public"])):
             (folder / name).write_text(text)
             (folder / name).chmod(0o600)
-    return Sshd(folder, [key])
+    return Sshd(folder, [key], options=options)
 
 
 def aimed(server: Sshd, key: Path) -> Callable[[Entry, object], Target]:
@@ -552,3 +565,62 @@ def test_the_key_of_this_computer_is_chosen_among_several(
     session.account.ssh_keys.append({"id": "key-2", "name": "here", "public_key": f"{mine} me@here"})
     session.type("launch a100 --yes")
     assert [m.ssh_keys for m in session.account.machines.values()] == [["here"]]
+
+
+# Saved here before it ends
+
+
+@needs_sshd
+def test_save_brings_what_is_required_here_and_then_the_machine_may_end(
+    session: Session, tmp_path: Path, key: Path
+) -> None:
+    session.type("launch a100 --yes")
+    session.clock.sleep(300)
+    there = tmp_path / "home"
+    there.mkdir()
+    with machine_of(session, tmp_path / "box", key, options=[f"SetEnv HOME={there}"]) as server:
+        aim = aimed(server, key)
+        host = host_of(
+            session.desk.ledger.open()[0],
+            session.desk.paths.folder,
+            None,
+            aim,
+            lambda i: session.desk.cloud.instance(i),
+        )
+        specs = Specs(tmp_path / "work")
+        done = specs.sh('echo weights > "$FRACTAL_WORK/model.pt"', outputs=[Output("model.pt")], host="a100")
+        going = specs.sh(
+            """saved() { echo state > "$FRACTAL_WORK/last.ckpt"; """
+            """echo '{"kind":"checkpoint","path":"last.ckpt"}' >> "$FRACTAL_EVENTS"; }; """
+            "trap saved USR2; echo ready; while :; do sleep 0.05; done",
+            grace_s=0.5,
+        )
+        host.launch(done)
+        ended(host, done.run_id)
+        host.launch(going)
+        until(lambda: b"ready" in host.read(going.run_id, "log").data, "the program")
+        table = session.type("save a100", aim=aim)
+        assert (table.code, table.data["unsafe"]) == (0, [])
+        assert host.observe(going.run_id).state == "stopped"
+        host.close()
+    work = Root(session.desk.paths.folder.parent).work(done.project, done.phase, done.variant)
+    assert (work / "model.pt").read_text() == "weights\n"
+    assert (work / "last.ckpt").read_text() == "state\n"
+
+
+def test_required_files_that_are_not_here_hold_a_termination_back(tmp_path: Path) -> None:
+    root = Root(tmp_path)
+    store = Store(tmp_path / "console.db")
+    spec = Specs(tmp_path / "work").sh("true", host="a100", outputs=[Output("model.pt")])
+    begin(root, spec, Status("running"))
+    store.refresh(root)
+    assert left_on(store, root, "a100") == [f"{spec.run_id}: it has not ended, as far as is known here"]
+    paths = root.run(spec.run_id)
+    write_json(paths.artifacts, {"artifacts": [{"path": "model.pt", "required": True, "sha256": "s"}]})
+    write_json(paths.result, {"v": 1, "state": "succeeded"})
+    store.refresh(root)
+    assert left_on(store, root, "a100") == [f"{spec.run_id}: model.pt"]
+    write_json(paths.pulled, {"verified": {"model.pt": "s"}})
+    assert left_on(store, root, "a100") == []
+    assert left_on(store, root, "another") == []
+    store.close()
