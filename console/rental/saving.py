@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from console.store import RunRow, Store
 from engine.protocol.durable import read_json
+from engine.protocol.events import parse
 from engine.protocol.layout import Root
 from engine.protocol.status import LOST, SUCCEEDED
 from remote.host import HostError
@@ -45,19 +46,39 @@ def save(host: SshHost, root: Root, grace_s: float, say: Say, sleep: Callable[[f
 
 
 def _end_live(host: SshHost, run_ids: list[str], grace_s: float, say: Say, sleep: Callable[[float], None]) -> list[str]:
-    """Plans first, so that none starts the next step; then the runs themselves."""
+    """Plans first, so that none starts the next step; then the runs themselves, each after its checkpoint."""
     live = [run_id for run_id in run_ids if host.observe(run_id).live]
+    ends = {run_id: [_size(host, run_id, file) for file in _TOLD_IN] for run_id in live}
     for plan in {host.spec(run_id).plan for run_id in live} - {None}:
         host.stop_plan(str(plan), "the guard", "the machine is about to end")
     for run_id in live:
-        say(f"{run_id} is stopped: the machine is about to end")
+        say(f"{run_id} is asked for a checkpoint and stopped: the machine is about to end")
         host.checkpoint(run_id, "the guard")
-        host.stop(run_id, "the guard", "the machine is about to end")
     waited = 0.0
+    while waited < grace_s / 2 and not all(_has_saved(host, run_id, ends[run_id]) for run_id in live):
+        sleep(_LOOK_S)
+        waited += _LOOK_S
+    for run_id in live:
+        host.stop(run_id, "the guard", "the machine is about to end")
     while waited < grace_s and any(host.observe(run_id).live for run_id in live):
         sleep(_LOOK_S)
         waited += _LOOK_S
     return [f"{run_id} could not be stopped in {grace_s:.0f} s" for run_id in live if host.observe(run_id).live]
+
+
+_TOLD_IN = ("events.jsonl", "supervisor.jsonl")
+
+
+def _size(host: SshHost, run_id: str, file: str) -> int:
+    return host.read(run_id, file, -1).size
+
+
+def _has_saved(host: SshHost, run_id: str, ends: list[int]) -> bool:
+    """A checkpoint was written since, or nobody there can write one, or it is over."""
+    told = [parse(host.read(run_id, file, end).data) for file, end in zip(_TOLD_IN, ends, strict=True)]
+    events = [event for batch in told for event in batch.events]
+    saved = any(e.get("kind") == "checkpoint" for e in events)
+    return saved or any(e.get("told") == 0 for e in events) or not host.observe(run_id).live
 
 
 def left_on(store: Store, root: Root, name: str) -> list[str]:
