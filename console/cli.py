@@ -69,6 +69,11 @@ def parser(typed: Sequence[str] | None = None) -> argparse.ArgumentParser:
         "--plain", action="store_true", help="for screen readers: words and numbers, no boxes, no drawings"
     )
     top.add_argument("--readonly", action="store_true", help="only look: whatever would change something is refused")
+    top.add_argument(
+        "--demo",
+        action="store_true",
+        help="the screens over a cloud of our own making: nothing is rented, nothing is kept",
+    )
     verbs = top.add_subparsers(dest="verb", metavar="VERB", title="verbs")
     for verb, (_, about) in VERBS.items():
         sub = verbs.add_parser(verb, help=about, description=about[0].upper() + about[1:] + ".")
