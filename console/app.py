@@ -6,7 +6,7 @@ import os
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,6 +27,8 @@ from console.messages import (
     InstallLine,
     Looked,
     Refused,
+    RegistrySeen,
+    RegistryTold,
     Rehearsed,
     Started,
 )
@@ -44,6 +46,7 @@ from engine.config.load import nearest
 
 if TYPE_CHECKING:
     from console.rental.office import Office
+    from console.screens.registry import RegistryScreen
 
 _REMEMBERED: dict[str, Any] = {"phase": "", "panes": {}, "runs": {}, "marked": [], "compare": {}}
 
@@ -347,6 +350,20 @@ class ConsoleApp(App[int]):
 
     def on_asked(self, message: Asked) -> None:
         message.ask(self, message.about)
+
+    def on_registry_seen(self, message: RegistrySeen) -> None:
+        self._to_registry(lambda screen: screen.on_registry_seen(message))
+
+    def on_registry_told(self, message: RegistryTold) -> None:
+        self._to_registry(lambda screen: screen.hear(message))
+
+    def _to_registry(self, tell: Callable[[RegistryScreen], None]) -> None:
+        """The desk answers the app; its answers about the registry are the screen's."""
+        from console.screens.registry import RegistryScreen
+
+        for screen in self.screen_stack:
+            if isinstance(screen, RegistryScreen) and screen.is_mounted:
+                tell(screen)
 
     def on_refused(self, message: Refused) -> None:
         self.say(message.words, "error")

@@ -39,6 +39,7 @@ EVERYWHERE = (
     Key("2", "app.show('runs')", "Runs"),
     Key("3", "app.show('compare')", "Compare"),
     Key("4", "app.show('instances')", "Instances"),
+    Key("5", "app.show('registry')", "Registry"),
     Key("question_mark", "app.help", "Help"),
     Key("colon", "app.command_palette", "Palette", "Every action by name (also ctrl+p).", footer=False),
     Key("q", "app.quit", "Quit", "Runs and plans go on without the console."),
@@ -125,12 +126,30 @@ COMPARE = (
     Key("escape", "back", "Back", footer=False),
 )
 
+REGISTRY = (
+    Key("enter", "choose", "Its run", "Open the run that made the model."),
+    Key("v", "verify", "Verify", "Hash its file and hold it against what was registered."),
+    Key(
+        "p",
+        "promote",
+        "Promote",
+        "The champion of its phase; asks for the reason, refused while a gate is shut.",
+        changes=True,
+    ),
+    Key("h", "hand_over", "Hand over", "Pass it on to a later phase; the same gates are asked.", changes=True),
+    Key("c", "compare", "Compare", "Its metrics beside those of its phase's champion."),
+    Key("slash", "filter", "Filter"),
+    Key("escape", "clear_filter", "Clear filter", footer=False),
+    Key("tab", "app.focus_next", "Next pane", footer=False),
+)
+
 SCREENS = {
     "phases": PHASES,
     "run": RUN,
     "runs": RUNS,
     "compare": COMPARE,
     "instances": INSTANCES,
+    "registry": REGISTRY,
     "everywhere": EVERYWHERE,
 }
 

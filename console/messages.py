@@ -141,3 +141,24 @@ class Gathered(Message):
 
     ids: list[str]
     members: list[Member]
+
+
+@dataclass
+class RegistryTold(Message):
+    """An action on the registry has its answer."""
+
+    typed: tuple[str, ...]
+    table: Table
+
+
+@dataclass
+class RegistrySeen(Message):
+    """The registry as it is: models with their champions, hand-offs, and everything about the chosen model."""
+
+    models: list[dict[str, Any]]
+    hand_offs: list[dict[str, Any]]
+    chosen: str | None = None
+    about: list[list[str]] = field(default_factory=list)
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, RegistrySeen)

@@ -22,6 +22,7 @@ SCREENS: dict[str, str] = {
     "runs": "console.screens.runs:RunsScreen",
     "instances": "console.screens.instances:InstancesScreen",
     "compare": "console.screens.compare:CompareScreen",
+    "registry": "console.screens.registry:RegistryScreen",
 }
 
 

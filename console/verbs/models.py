@@ -8,7 +8,7 @@ from console.errors import UserError
 from console.specs import differing, whoami
 from console.standing import asked_gates
 from console.verbs.common import print_json, workspace
-from console.verbs.model_tables import ACTIONS
+from console.verbs.model_tables import ACTIONS, Table
 from console.words import table
 from console.workspace import Workspace
 from engine.config.load import nearest
@@ -19,21 +19,9 @@ _TAKES = {"list": (0, 0), "show": (1, 1), "compare": (2, 2), "promote": (1, 1), 
 
 
 def models(arguments: argparse.Namespace) -> int:
-    action, names = arguments.action, arguments.names
-    if action not in ACTIONS:
-        raise UserError(f"there is no action {action!r}{nearest(action, list(ACTIONS))}. Actions: {', '.join(ACTIONS)}")
-    least, most = _TAKES[action]
-    if not least <= len(names) <= most:
-        wanted = str(least) if least == most else f"{least} to {most}"
-        raise UserError(f"models {action} takes {wanted} model(s), {len(names)} given. Type: fractal-console models")
     space = workspace()
     space.refresh()
-    arguments.phase, arguments.model_type = None, None
-    arguments.model = names[0] if names else None
-    arguments.other = names[1] if len(names) > 1 else None
-    arguments.by = whoami()
-    arguments.gates = _findings(space, arguments.model) if action in ("promote", "handoff") and arguments.model else []
-    shown = ACTIONS[action](space.registry, arguments)
+    shown = act(space, arguments)
     if arguments.json:
         print_json(shown.data)
     else:
@@ -41,6 +29,23 @@ def models(arguments: argparse.Namespace) -> int:
         if shown.note:
             print(shown.note)
     return shown.code
+
+
+def act(space: Workspace, arguments: argparse.Namespace) -> Table:
+    """One action on the registry, as typed here or asked for by the screen: `action`, `names`, `to`, `reason`."""
+    action, names = arguments.action, arguments.names
+    if action not in ACTIONS:
+        raise UserError(f"there is no action {action!r}{nearest(action, list(ACTIONS))}. Actions: {', '.join(ACTIONS)}")
+    least, most = _TAKES[action]
+    if not least <= len(names) <= most:
+        wanted = str(least) if least == most else f"{least} to {most}"
+        raise UserError(f"models {action} takes {wanted} model(s), {len(names)} given. Type: fractal-console models")
+    arguments.phase, arguments.model_type = None, None
+    arguments.model = names[0] if names else None
+    arguments.other = names[1] if len(names) > 1 else None
+    arguments.by = whoami()
+    arguments.gates = _findings(space, arguments.model) if action in ("promote", "handoff") and arguments.model else []
+    return ACTIONS[action](space.registry, arguments)
 
 
 def _findings(space: Workspace, word: str) -> list[GateFinding]:

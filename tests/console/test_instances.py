@@ -91,7 +91,7 @@ async def test_a_machine_is_rented_with_caps_and_its_boot_shown_and_its_money_on
 ) -> None:
     async with renting(folder, root, cloud) as driver:
         await rent(driver)
-        await driver.sees("$0.00 of at most $3.00")
+        await driver.sees("of at most $3.00")
         await driver.sees("save-then-terminate")
         await driver.sees("boot")
         await driver.sees("asked: gpu_1x_a10 in us-west-1")
