@@ -80,7 +80,7 @@ async def test_models_are_listed_shown_verified_promoted_compared_and_handed_ove
         await driver.keys("c")
         await driver.sees("has no champion")
         await driver.keys("p", *"best so far", "enter")
-        await driver.sees("is the champion of")
+        await driver.sees("champion    of phase1-good")
         await driver.until(lambda: bool(screen.seen and screen.seen.models[0]["champion"]), "the star")
         await driver.keys("c")
         await driver.sees("it is the champion itself")
