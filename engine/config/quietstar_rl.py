@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from engine.config.mugrokfast import MuGrokfastConfig
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,9 +65,10 @@ class Rl(_Part):
     entropy_weight: float = Field(default=0.01, ge=0)
     entropy_decay: float = Field(default=0.9995, gt=0, le=1)
     entropy_floor: float = Field(default=0.001, ge=0)
+    optimizer: MuGrokfastConfig = MuGrokfastConfig.rl()
+    """Its `kl_coefficient` is the weight of the KL to the baked model in the loss."""
     edges_rate: float = Field(default=10.0, gt=0)
     """How many times the rate of the start and the end token is the others'."""
-    mixing_rate: float = Field(default=1.0, gt=0)
     warmup: int = Field(default=500, ge=0)
     clip: float = Field(default=1.0, gt=0)
     window: int = Field(default=100, ge=1)

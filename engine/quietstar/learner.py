@@ -1,6 +1,6 @@
 """One episode of learning by reward: sample, read packed, reward, step. The thinker, its frozen reference, its optimizer.
 
-    learner = Learner(thinker, reference, cfg, generator)
+    learner = Learner(thinker, reference, optimizer, cfg, kl_weight, generator, seed)
     seen = learner.episode(batch, thought_tokens=4)          # LossIsNone, with the batch, where the loss is none
 
 Guarantees: the reference is the baked model and never moves; the loss holds the log-probabilities of the thoughts' own tokens;
@@ -64,15 +64,17 @@ class Learner:
         cfg: Rl,
         kl_weight: float,
         generator: torch.Generator,
+        seed: int,
     ) -> None:
         self.thinker, self.reference, self.optimizer = thinker, reference, optimizer
-        self.cfg, self.kl_weight, self.generator = cfg, kl_weight, generator
+        self.cfg, self.kl_weight, self.generator, self.seed = cfg, kl_weight, generator, seed
         self.policy_weight, self.rate_share, self.done = cfg.policy_weight, 1.0, 0
         self.base_rates = [group["lr"] for group in optimizer.param_groups]
 
     def episode(self, batch: Batch, thought_tokens: int) -> dict[str, float]:
         """One step; what was seen in it."""
         cfg = self.cfg
+        self.generator.manual_seed(self.seed * 1_000_003 + self.done)  # of the episode alone: going on draws the same
         at_BN = batch.at_BJ.repeat_interleave(cfg.thoughts, dim=1)
         thoughts = self.thinker.think(batch.ids_BL, at_BN, thought_tokens, cfg.temperature, self.generator)
         true = truth(batch.ids_BL, at_BN, cfg.ahead)

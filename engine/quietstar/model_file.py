@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from engine.protocol.files import describe
 from engine.quietstar.body import Body, Size
 from engine.quietstar.errors import ModelFileError
 
@@ -48,15 +49,26 @@ def write(path: Path, value: dict[str, Any]) -> None:
 
 def load(path: Path, made_by: str, device: str | torch.device = "cpu") -> SavedModel:
     """`made_by`: the step to run where the file is missing or spoilt."""
-    value = read(path, f"run the step `{made_by}` (python -m engine.quietstar.{made_by})", device)
-    if not isinstance(value, dict) or value.get("format") != FORMAT or "size" not in value:
-        raise ModelFileError(f"{path} is no model of this phase (format {FORMAT}); run the step `{made_by}` again")
+    value = _checked(path, made_by, device)
     body = Body(Size(**value["size"])).to(device)
     try:
         body.load_state_dict(value["model"])
     except RuntimeError as error:
         raise ModelFileError(f"{path} does not fit its own size: {str(error).splitlines()[0]}") from None
     return SavedModel(body, value["about"], value["more"])
+
+
+def about(path: Path, made_by: str) -> dict[str, Any]:
+    """What is known of a model, without building it."""
+    known: dict[str, Any] = _checked(path, made_by, "cpu")["about"]
+    return known
+
+
+def _checked(path: Path, made_by: str, device: str | torch.device) -> dict[str, Any]:
+    value = read(path, f"run the step `{made_by}` (python -m engine.quietstar.{made_by})", device)
+    if not isinstance(value, dict) or value.get("format") != FORMAT or "size" not in value:
+        raise ModelFileError(f"{path} is no model of this phase (format {FORMAT}); run the step `{made_by}` again")
+    return value
 
 
 def read(path: Path, mend: str, device: str | torch.device = "cpu") -> Any:
@@ -66,3 +78,8 @@ def read(path: Path, mend: str, device: str | torch.device = "cpu") -> Any:
         return torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # torch.load raises another class for every way in which a file can be damaged
         raise ModelFileError(f"{path} can't be read ({type(error).__name__}), it may be cut: {mend}") from None
+
+
+def sha256(path: Path) -> str:
+    """Of a file's content: how a child names its parent."""
+    return str(describe(path)["sha256"])
