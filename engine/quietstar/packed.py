@@ -13,11 +13,14 @@ sees nothing but itself. Guarantees: the numbers are those of one forward a thou
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+Watch = Callable[[int, Tensor, Tensor, Tensor | None], None]
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,15 @@ class Layout:
     def _sees_text(self) -> Tensor:
         """(B, N, L): the tokens of the text up to the place of each thought."""
         return torch.arange(self.length, device=self.at_BN.device) <= self.at_BN[..., None]
+
+    def show(self, watch: Watch, layer: int, q_BHSC: Tensor, k_BGSC: Tensor) -> None:
+        """Show somebody (QK-clip) the same pairs of queries and keys, in three parts whose masks stay small."""
+        cut = self.length
+        q_BHNTC, k_BGNTC = (x[:, :, cut:].unflatten(2, (-1, self.block)) for x in (q_BHSC, k_BGSC))
+        watch(layer, q_BHSC[:, :, :cut], k_BGSC[:, :, :cut], None)
+        sees_text = self._sees_text().repeat_interleave(self.block, dim=1)[:, None]
+        watch(layer, q_BHSC[:, :, cut:], k_BGSC[:, :, :cut], sees_text)
+        watch(layer, q_BHNTC.transpose(1, 2).flatten(0, 1), k_BGNTC.transpose(1, 2).flatten(0, 1), None)
 
     def attend(self, layer: int, q_BHSC: Tensor, k_BGSC: Tensor, v_BGSC: Tensor) -> Tensor:
         """Attention of text and blocks, the keys of the text shared by all blocks."""

@@ -47,7 +47,12 @@ class OwnReader:
         return self.body(ids_BT).hidden
 
     def packed(self, ids_BS: Tensor, layout: Layout) -> Tensor:
-        return self.body(ids_BS, layout.positions(), attend=layout.attend).hidden
+        def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            if self.body.watch is not None:
+                layout.show(self.body.watch, layer, q, k)
+            return layout.attend(layer, q, k, v)
+
+        return self.body(ids_BS, layout.positions(), attend=attend).hidden
 
     def decoder(self, ids_BL: Tensor, at_BN: Tensor) -> Decoder:
         return _OwnDecoder(self.body, ids_BL, at_BN)

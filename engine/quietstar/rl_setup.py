@@ -18,6 +18,7 @@ from engine.config.quietstar_rl import Rl
 from engine.quietstar import exam, model_file, task
 from engine.quietstar.body import Body
 from engine.quietstar.errors import ModelFileError, ThoughtError
+from engine.quietstar.heads import watch_logits
 from engine.quietstar.learner import Frozen, Learner
 from engine.quietstar.names import BAKED, CHAMPION
 from engine.quietstar.rl_texts import SpanTexts, TaskTexts, Texts, task_stream
@@ -92,7 +93,8 @@ def optimizer_of(thinker: Thinker, cfg: Rl) -> torch.optim.Optimizer:
     groups = param_groups(thinker.body, cfg.optimizer)
     for part, factor in ((thinker.mixing, 1.0), (thinker.edges, cfg.edges_rate)):
         groups.append(_adamw_group(part, rate * factor))
-    return MuGrokfast(groups, cfg.optimizer)
+    clip = watch_logits(thinker.body, cfg.optimizer.qk_clip_threshold)
+    return MuGrokfast(groups, cfg.optimizer, after_step=clip)
 
 
 def _adamw_group(part: nn.Module, rate: float) -> dict[str, Any]:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from engine.config.mugrokfast import MuGrokfastConfig
 
+from engine.config.mugrokfast import MuGrokfastConfig
 from engine.quietstar.body import Body
 from tests.engine.quietstar import tiny
 

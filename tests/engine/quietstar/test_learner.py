@@ -66,6 +66,24 @@ def test_a_loss_that_is_no_number_takes_no_step_and_hands_over_its_batch() -> No
     assert learner.done == 0
 
 
+def test_attention_that_grows_too_sharp_in_an_episode_is_clipped_after_it() -> None:
+    made = tiny.body(width=32)
+    with torch.no_grad():
+        for block in made.blocks:
+            block.q.weight *= 8
+            block.k.weight *= 8
+    learner, baked = tiny.learner(made)
+    before = copy.deepcopy(baked.thinker.state_dict())
+    clip = learner.optimizer.after_step
+    learner.episode(tiny.texts().batch(0), 4)
+    assert clip.last_largest > 25
+    first = clip.clipped
+    assert first > 0
+    learner.episode(tiny.texts().batch(0), 4)
+    assert clip.last_largest < 30
+    assert all(torch.equal(value, before[name]) for name, value in baked.thinker.state_dict().items())
+
+
 def test_reward_makes_right_thoughts_likelier(unsure: Body, honest: Body) -> None:
     """A third of its thoughts are right before; nothing but reward says which."""
     before, after = (

@@ -12,6 +12,7 @@ from engine.quietstar.packed import Layout
 from engine.quietstar.reader import reader_of
 from engine.quietstar.thinker import Thinker, blocks_of, truth
 from engine.quietstar.thoughts import places
+from engine.training.mugrokfast.qk_clip import largest_logits
 
 START, END = 9, 10
 
@@ -116,6 +117,27 @@ def test_attention_by_shared_keys_equals_attention_by_the_dense_mask() -> None:
     ids_BS = layout.pack(ids, thoughts)
     shared = body(ids_BS, layout.positions(), attend=layout.attend).hidden
     assert torch.allclose(shared, body(ids_BS, layout.positions(), layout.mask()).hidden, rtol=0, atol=1e-12)
+
+
+def test_qk_clip_is_shown_the_pairs_of_a_packed_forward_and_no_others() -> None:
+    body, (ids, at, thoughts) = own(2), example()
+    layout = Layout(at, 12, 3)
+    seen: dict[str, Tensor] = {}
+
+    def keep(layer: int, q: Tensor, k: Tensor, mask: Tensor | None) -> None:
+        part = largest_logits(q, k, mask, threshold=0.0)
+        seen["shown"] = (
+            torch.maximum(seen["shown"], part) if layer == 0 and "shown" in seen else seen.get("shown", part)
+        )
+
+    def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        if layer == 0:
+            seen["dense"] = largest_logits(q, k, layout.mask(), threshold=0.0)
+            layout.show(keep, layer, q, k)
+        return layout.attend(layer, q, k, v)
+
+    body(layout.pack(ids, thoughts), layout.positions(), attend=attend)
+    assert torch.allclose(seen["shown"], seen["dense"])
 
 
 @pytest.mark.parametrize("ahead", [1, 2, 3])
