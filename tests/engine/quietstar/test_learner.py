@@ -70,17 +70,17 @@ def test_attention_that_grows_too_sharp_in_an_episode_is_clipped_after_it() -> N
     made = tiny.body(width=32)
     with torch.no_grad():
         for block in made.blocks:
-            block.q.weight *= 8
-            block.k.weight *= 8
+            block.q.weight *= 16
+            block.k.weight *= 16
     learner, baked = tiny.learner(made)
     before = copy.deepcopy(baked.thinker.state_dict())
     clip = learner.optimizer.after_step
     learner.episode(tiny.texts().batch(0), 4)
-    assert clip.last_largest > 25
-    first = clip.clipped
-    assert first > 0
+    largest = clip.last_largest
+    assert largest > 25
+    assert clip.clipped > 0
     learner.episode(tiny.texts().batch(0), 4)
-    assert clip.last_largest < 30
+    assert clip.last_largest < largest / 2
     assert all(torch.equal(value, before[name]) for name, value in baked.thinker.state_dict().items())
 
 
