@@ -83,6 +83,7 @@ class ConsoleApp(App[int]):
             "place": place,
         }
         self.launching = Launching(self)
+        self._explained = ""
 
     def on_mount(self) -> None:
         self.choose_theme(first_theme(self.settings, self.space.store.recall("theme"), os.environ))
@@ -321,8 +322,21 @@ class ConsoleApp(App[int]):
 
         self.desk.find_out(find_out)
 
+    def explain_run(self, run_id: str) -> None:
+        """The same as a page of its own."""
+        self._explained = run_id
+        self.ask_why(run_id)
+
     def on_advised(self, message: Advised) -> None:
+        from console.screens.page import Page
         from console.screens.run import RunScreen
+
+        if self._explained == message.run_id:
+            self._explained = ""
+            if message.advice is None:
+                self.say("nothing is wrong with its run")
+            else:
+                self.push_screen(Page(f"What now with {message.run_id}", message.advice.as_markdown()))
 
         for screen in self.screen_stack:
             if isinstance(screen, RunScreen) and screen.run_id == message.run_id and screen.is_mounted:

@@ -58,6 +58,8 @@ PHASES = (
     Key("p", "next_preset", "Preset", "Show the phase at its next preset."),
     Key("space", "tick", "Tick", "Tick a manual check, or take the tick back.", changes=True),
     Key("o", "override", "Override", "Accept a failed check; asks for the reason.", changes=True),
+    Key("W", "what_now", "What now", "What keeps a gate or check shut, or what went wrong with a step's run."),
+    Key("g", "goal", "Goal", "The whole goal of the phase, as Markdown.", footer=False),
     Key("slash", "filter", "Filter"),
     Key("tab", "app.focus_next", "Next pane", footer=False),
 )

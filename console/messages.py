@@ -10,7 +10,7 @@ from textual.message import Message
 
 from console.rental.burning import Burning
 from console.standing import PhaseStanding
-from console.store import RunRow
+from console.store import RunRow, Spent
 
 if TYPE_CHECKING:
     from console.app import ConsoleApp
@@ -29,6 +29,7 @@ class Looked(Message):
     problems: list[str] = field(default_factory=list)
     queue: list[dict[str, Any]] = field(default_factory=list)
     burning: Burning = field(default_factory=Burning)
+    spent: dict[str, Spent] = field(default_factory=dict)
 
     def can_replace(self, message: Message) -> bool:
         return isinstance(message, Looked)

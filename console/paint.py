@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from console.standing import GateStanding, PhaseStanding, StepStanding
-from console.store import RunRow
+from console.standing import GateStanding, PhaseStanding
+from console.store import RunRow, Spent
 from console.words import SIGNS, STYLES, ago, duration, usd
 from engine.protocol.gates import Verdict
 
@@ -23,72 +23,69 @@ def state_text(state: str) -> Text:
     return Text(f"{SIGNS.get(state, '·')} {state}", STYLES.get(state, ""))
 
 
-def phase_line(s: PhaseStanding, columns: int = 34) -> Text:
-    """Two lines of the list of phases."""
+def phase_line(s: PhaseStanding, spent: Spent | None = None) -> Text:
+    """Two lines of the list of phases: state and name, then preset, gates and what it has cost so far."""
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(f"{SIGNS.get(s.state, '·')} ", STYLES.get(s.state, ""))
     text.append(s.phase.phase, "bold")
     text.append(f"\n  {s.state}", STYLES.get(s.state, "dim"))
     text.append(f" · {s.preset} · {s.checks_passed}/{s.checks} checks", "dim")
+    if spent is not None and spent.seconds >= 1:
+        text.append(f" · {spent_words(spent)}", "dim")
     return text
 
 
+def spent_words(spent: Spent) -> str:
+    """Time, and money where a run cost any."""
+    return duration(spent.seconds) + (f" {usd(spent.usd)}" if spent.usd else "")
+
+
 def goal_text(markdown: str) -> Text:
-    """Bold, italics, code and bullets of a goal; the rest of Markdown stays as it was typed."""
+    """A goal as a pane shows it: headings, bold, italics, code, links, bullets and numbers; tables stay as they were typed."""
     text = Text()
-    for part in re.split(r"(\*\*[^*]+\*\*|(?<!\*)\*[^*\s][^*]*\*|`[^`]+`)", _joined(markdown)):
+    for at, line in enumerate(_joined(markdown).split("\n")):
+        text.append("\n" if at else "")
+        heading = re.match(r"#{1,6} +(.*)", line)
+        if heading is not None:
+            text.append(heading.group(1), "bold underline")
+        else:
+            _inline(text, line)
+    return text
+
+
+def _inline(text: Text, line: str) -> None:
+    for part in re.split(r"(\*\*[^*]+\*\*|(?<!\*)\*[^*\s][^*]*\*|`[^`]+`|\[[^\]]+\]\([^)\s]+\))", line):
         if part.startswith("**"):
             text.append(part[2:-2], "bold")
         elif len(part) > 2 and part[0] == part[-1] == "*":
             text.append(part[1:-1], "italic")
         elif part.startswith("`"):
             text.append(part[1:-1], "cyan")
+        elif part.startswith("[") and part.endswith(")"):
+            words, _, link = part[1:-1].partition("](")
+            text.append(words, "underline")
+            text.append(f" ({link})", "dim")
         else:
             text.append(part)
-    return text
+
+
+_STARTS = re.compile(r"([-*+] |\d+[.)] |#{1,6} |\||> )")
 
 
 def _joined(markdown: str) -> str:
-    """Paragraphs as one line each, so that the screen wraps them; bullets keep their lines."""
+    """Paragraphs as one line each, so that the screen wraps them; bullets, headings and tables keep their lines."""
     blocks = []
-    for block in markdown.strip().split("\n\n"):
+    for block in re.split(r"\n\s*\n", markdown.strip()):
         lines: list[str] = []
-        for line in block.splitlines():
-            bullet = line.lstrip().startswith(("- ", "* "))
-            if bullet:
-                lines.append("  • " + line.lstrip()[2:].strip())
-            elif lines:
-                lines[-1] += " " + line.strip()
+        for line in map(str.strip, block.splitlines()):
+            if line[:2] in ("- ", "* ", "+ "):
+                lines.append("  • " + line[2:].strip())
+            elif _STARTS.match(line) or not lines or lines[-1].startswith("#"):
+                lines.append(line)
             else:
-                lines.append(line.strip())
+                lines[-1] += " " + line
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
-
-
-def step_lines(s: PhaseStanding, columns: int) -> list[tuple[str, Text]]:
-    """The steps of a phase: sign, name, real time against the estimate, what each does or why it does not."""
-    times = [_times(x, s.preset) for x in s.steps]
-    name_width = max((len(x.step.step) for x in s.steps), default=0)
-    time_width = max(map(len, times), default=0) if columns >= 60 else 0
-    return [(x.step.step, _step_line(x, t, name_width, time_width)) for x, t in zip(s.steps, times, strict=True)]
-
-
-def _step_line(s: StepStanding, times: str, name_width: int, time_width: int) -> Text:
-    text = Text(no_wrap=True, overflow="ellipsis")
-    text.append(f"{SIGNS.get(s.state, '·')} {s.step.step:<{name_width}}  ", STYLES.get(s.state, ""))
-    if time_width:
-        text.append(f"{times:<{time_width}}  ", "dim")
-    text.append(s.why if s.why and s.state != "succeeded" else s.step.title or s.step.run)
-    return text
-
-
-def _times(s: StepStanding, preset: str) -> str:
-    estimate = s.step.estimate.get(preset)
-    guess = (
-        f"~{duration(estimate.minutes * 60)}" + (f" {usd(estimate.usd)}" if estimate.usd else "") if estimate else ""
-    )
-    took = duration(s.run.seconds) if s.run is not None else ""
-    return f"{took} of {guess}" if took and guess else took or guess
 
 
 def gate_head(g: GateStanding) -> Text:

@@ -38,6 +38,13 @@ class StepStanding:
     why: str
     blocked: str | None
     """Why it can't start now; None where it can."""
+    usd_per_h: float = 0.0
+    """What the machine that its run is on costs."""
+
+    @property
+    def usd(self) -> float:
+        """What its run has cost so far."""
+        return (self.run.seconds or 0.0) / 3600 * self.usd_per_h if self.run is not None else 0.0
 
 
 @dataclass(frozen=True)

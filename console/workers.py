@@ -78,7 +78,12 @@ def look(space: Workspace, presets: dict[str, str]) -> Looked:
     runs = space.store.runs(space.project.name, limit=500)
     cloud = CloudPaths(space.root.path / "cloud")
     return Looked(
-        standings, runs, list(space.project.phases.problems), space.local.queue(), burning(cloud, time.time())
+        standings,
+        runs,
+        list(space.project.phases.problems),
+        space.local.queue(),
+        burning(cloud, time.time()),
+        space.spent(),
     )
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,7 +29,7 @@ from console.specs import (
     whoami,
 )
 from console.standing import GateStanding, PhaseStanding, judge_phase
-from console.store import RunRow, Store
+from console.store import RunRow, Spent, Store
 from engine.config.load import nearest
 from engine.config.phase import Phase, Step
 from engine.protocol.events import read_events
@@ -44,6 +45,9 @@ from remote.tree import Tree, TreeReader
 if TYPE_CHECKING:
     from engine.registry import Registry
     from remote.ssh.host import SshHost
+
+
+_SPENT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ class Workspace:
         self._glance: Path | None = None
         self.local = LocalHost(self.root)
         self._trees = TreeReader()
+        self._spent: dict[str, Spent] = {}
+        self._spent_at = 0.0
         self._phase_marks = self._marks()
         self._hosts: dict[str, SshHost] = {}
         self._models_told = False
@@ -182,7 +188,7 @@ class Workspace:
         """How the phase stands at this preset, from what is here; on another host, from what ran there alone."""
         key = (self.project.name, phase.phase, resolved.preset)
         rows = self.store.runs_of(*key, resolved.variant, resolved.family)
-        return judge_phase(
+        standing = judge_phase(
             phase,
             resolved,
             tree,
@@ -193,6 +199,23 @@ class Workspace:
             self._needs_shut(phase, tree),
             self.unwritten(phase),
         )
+        return self._priced(standing)
+
+    def _priced(self, standing: PhaseStanding) -> PhaseStanding:
+        """With what the machines cost that its runs are on."""
+        away = [s.run.run_id for s in standing.steps if s.run is not None and s.run.host != self.local.name]
+        prices = self.store.prices(away) if away else {}
+        if not prices:
+            return standing
+        steps = [replace(s, usd_per_h=prices.get(s.run.run_id, 0.0)) if s.run else s for s in standing.steps]
+        return replace(standing, steps=steps)
+
+    def spent(self) -> dict[str, Spent]:
+        """What each phase has taken so far; reckoned anew at most every few seconds, for it goes over every run."""
+        now = time.time()
+        if now - self._spent_at > _SPENT_S:
+            self._spent_at, self._spent = now, self.store.spent(self.project.name, now)
+        return self._spent
 
     def unwritten(self, phase: Phase) -> dict[str, str]:
         """Steps whose code the project does not have."""

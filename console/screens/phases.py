@@ -13,7 +13,8 @@ from textual.widgets import Input, OptionList, Static
 from console.keys import bindings
 from console.launching import Wish
 from console.messages import Looked
-from console.paint import gate_rows, goal_text, phase_line, step_lines
+from console.paint import gate_rows, goal_text, phase_line
+from console.paint_steps import files_of, step_rows, sum_line
 from console.screens.dialogs import Ask
 from console.screens.frame import ConsoleScreen
 from console.specs import all_presets
@@ -21,8 +22,10 @@ from console.standing import PhaseStanding
 from console.widgets.keyline import KeyLine
 from console.widgets.masthead import Masthead
 from console.widgets.rows import Rows
-from console.words import duration, usd
 from engine.protocol.checks import is_manual
+
+_MOST_TALL = 8
+"""Steps that get a line for their files; more would push the gates out of sight."""
 
 
 class PhasesScreen(ConsoleScreen):
@@ -70,7 +73,7 @@ class PhasesScreen(ConsoleScreen):
         found = [
             s for s in looked.standings.values() if self.wanted in f"{s.phase.phase} {s.phase.title} {s.state}".lower()
         ]
-        self.rows("phase-list").show([(s.phase.phase, phase_line(s)) for s in found])
+        self.rows("phase-list").show([(s.phase.phase, phase_line(s, looked.spent.get(s.phase.phase))) for s in found])
         problems = self.query_one("#problems", Static)
         problems.update("\n".join(f"✗ {p}" for p in looked.problems))
         problems.set_class(bool(looked.problems), "-some")
@@ -90,12 +93,21 @@ class PhasesScreen(ConsoleScreen):
         about.border_title = f"{s.phase.title}"
         about.update(goal_text(s.phase.goal))
         steps = self.rows("steps")
-        steps.border_title = f"Steps at {s.preset} — {_sum_line(s)}"
-        steps.show(step_lines(s, steps.size.width))
+        steps.border_title = f"Steps at {s.preset} — {sum_line(s)}"
+        is_tall = self.has_class("-tall") and len(s.steps) <= _MOST_TALL
+        steps.show(step_rows(s, steps.size.width, is_tall))
+        self.show_files()
         self.rows("gates").border_title = f"Gates at {s.preset} — {s.checks_passed} of {s.checks} checks passed"
         self.rows("gates").show(gate_rows(s, self.rows("gates").size.width))
 
+    def show_files(self) -> None:
+        """What the chosen step reads and makes, under the steps."""
+        step = self.chosen_step()
+        self.rows("steps").border_subtitle = files_of(step) if step is not None else ""
+
     def on_option_list_option_highlighted(self, message: OptionList.OptionHighlighted) -> None:
+        if message.option_list.id == "steps":
+            self.show_files()
         if message.option_list.id == "phase-list":
             self.show_phase()
             if self.standing is not None:
@@ -163,6 +175,39 @@ class PhasesScreen(ConsoleScreen):
             return
         self.app.launching.ask(Wish(s.phase, None), s.preset)
 
+    def action_goal(self) -> None:
+        """The whole goal, as Markdown."""
+        from console.screens.page import Page
+
+        if self.standing is not None:
+            self.app.push_screen(Page(self.standing.phase.title, self.standing.phase.goal))
+
+    def action_what_now(self) -> None:
+        """What keeps the chosen gate or check shut, or went wrong with the chosen step's run."""
+        s, step = self.standing, self.chosen_step()
+        if s is None:
+            return
+        if self.focused is self.rows("steps") and step is not None and step.run is not None:
+            self.app.explain_run(step.run.run_id)
+            return
+        self.show_shortfalls(s)
+
+    def show_shortfalls(self, s: PhaseStanding) -> None:
+        from console.screens.page import Page
+        from console.whatnow.shortfall import as_markdown, shortfalls
+
+        chosen = self.rows("gates").chosen or ""
+        found = shortfalls(s)
+        mine = (
+            [f for f in found if chosen in (f.check_id, f"gate:{f.gate}")]
+            if self.focused is self.rows("gates")
+            else found
+        )
+        if mine:
+            self.app.push_screen(Page(f"What {s.phase.phase} still lacks at {s.preset}", as_markdown(mine)))
+        else:
+            self.app.say("nothing keeps this gate shut" if found else "no check keeps a gate of this phase shut")
+
     def action_next_preset(self) -> None:
         s = self.standing
         if s is None:
@@ -214,14 +259,3 @@ class PhasesScreen(ConsoleScreen):
         box.value = ""
         box.remove_class("-open")
         self.query_one("#phase-list").focus()
-
-
-def _sum_line(s: PhaseStanding) -> str:
-    """What the whole phase is thought to take, and what it took."""
-    guesses = [x.step.estimate[s.preset] for x in s.steps if s.preset in x.step.estimate and not x.step.optional]
-    took = sum(x.run.seconds or 0 for x in s.steps if x.run is not None)
-    parts = [f"took {duration(took)}"] if took else []
-    if guesses:
-        money = sum(g.usd for g in guesses)
-        parts.append(f"estimate {duration(60 * sum(g.minutes for g in guesses))}, {usd(money)}")
-    return ", ".join(parts) or "no estimate"

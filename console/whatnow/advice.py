@@ -46,6 +46,9 @@ class Advice:
     def to_json(self) -> dict[str, Any]:
         return {"rule": self.rule, "says": self.says, "do": list(self.do)}
 
+    def as_markdown(self) -> str:
+        return f"**{self.says}**\n\n" + "\n".join(f"1. {way}" for way in self.do)
+
 
 def advise(failure: Failure, rules: Iterable[Rule]) -> Advice | None:
     """The first rule that fits; None where none does."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,3 +109,12 @@ def words(s: Shortfall) -> str:
     if s.kind == "missing" and s.measures:
         return f"{s.because}" if s.measures in s.because else f"{s.measures}: {s.because}"
     return s.because
+
+
+def as_markdown(found: Sequence[Shortfall]) -> str:
+    """A page of them: each check, what it lacks, of which run, and the command that brings it forward."""
+    parts = []
+    for s in found:
+        of = f" (run `{s.run_id}`)" if s.run_id else ""
+        parts.append(f"**{s.gate}**: `{s.text}`\n\n- {s.kind}: {words(s)}{of}\n- type: `{s.do}`")
+    return "\n\n".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -51,7 +52,7 @@ def test_lines_never_break_between_rows(seed: int) -> None:
     rows = [piece for piece, _ in drawn(needs).values()]
     assert len({len(row) for row in rows}) == 1
     down, up = set("●│╮╭├┤┬┼"), set("●│╯╰├┤┴┼")
-    for above, below in zip(rows, rows[1:], strict=False):
+    for above, below in itertools.pairwise(rows):
         for over, under in zip(above, below, strict=True):
             assert not (over in "│╮╭├┤┬┼" and under not in up), rows
             assert not (under in "│╯╰├┤┴┼" and over not in down), rows
