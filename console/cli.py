@@ -49,6 +49,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "sync": ("hosts", "send the source of a folder to a host"),
     "pull": ("hosts", "bring a run's files here, verified by hash"),
     "instances": ("instances", "rented machines: types, launch with caps, cost, terminate"),
+    "sweep": (
+        "instances",
+        "compare the cloud account with the ledger; exit code 1 if something burns unseen (for cron)",
+    ),
     "init": ("adopting", "make a phase file for a command of your own repository"),
     "settings": ("settings", "the user's settings: print, path, check, and the ids of all keys"),
     "doctor": ("doctor", "what this machine can and can't do, and what mends it"),

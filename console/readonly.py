@@ -25,7 +25,7 @@ LOOKING: dict[str, tuple[str, tuple[str | None, ...]] | None] = {
     "plans": None,
     "plan": None,
     "models": ("action", ("list", "show", "compare", "verify")),
-    "hosts": ("host_verb", (None, "list")),
+    "hosts": ("host_verb", (None, "list", "ps")),
     "instances": ("instance_verb", ("types", "list", "ps")),
     "doctor": None,
     "settings": None,

@@ -9,6 +9,8 @@ What the user has to mend is a `UserError`.
 from __future__ import annotations
 
 import argparse
+import shlex
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from console.errors import UserError
+from console.rental import inside
 from console.rental.hosting import host_of, rented
 from console.verbs.model_tables import Table
 from engine.config.hosts import HostEntry, Named, check_name, host_named, put_host, read_hosts, remove_host
@@ -160,8 +163,37 @@ def _unstate_local(desk: HostDesk) -> Table:
     return Table([], [], {"removed": "slurm"}, "runs of this machine are started here again, without Slurm")
 
 
+def look_in(desk: HostDesk, args: argparse.Namespace) -> Table:
+    """Processes and GPUs of a machine, as it prints them."""
+    host = open_host(args.name, desk)
+    try:
+        seen = inside.parted(host.shell(inside.SCRIPT, timeout_s=20.0).output)
+    finally:
+        host.close()
+    rows = [[line] for line in (*seen.processes.splitlines(), "", *seen.gpus.splitlines())]
+    return Table([""], rows, {"name": args.name, "processes": seen.processes, "nvidia_smi": seen.gpus})
+
+
+def open_shell(desk: HostDesk, args: argparse.Namespace) -> Table:
+    """`ssh` itself, with the user's own configuration; with `--json` only the words to type."""
+    entry = host_named(desk.hosts(), args.name).entry
+    argv = ["ssh", *_ssh_words(entry.ssh)]
+    told = {"name": args.name, "argv": argv}
+    if args.json:
+        return Table(["shell"], [[shlex.join(argv)]], told)
+    return Table(["shell"], [[args.name]], told, code=subprocess.run(argv, check=False).returncode)
+
+
+def _ssh_words(spec: str) -> list[str]:
+    """`user@host:port` is ours; ssh wants the port apart."""
+    host, colon, port = spec.rpartition(":")
+    return [host, "-p", port] if colon and port.isdigit() and "]" not in port and ":" not in host else [spec]
+
+
 ACTIONS: dict[str, Callable[[HostDesk, argparse.Namespace], Table]] = {
     "list": list_hosts,
     "add": add_host,
     "remove": remove,
+    "ps": look_in,
+    "ssh": open_shell,
 }

@@ -22,7 +22,11 @@ def add_hosts_arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--untried", action="store_true", help="write it down without logging in")
     gone = verbs.add_parser("remove", help="forget a name")
     gone.add_argument("name")
-    for sub in (listing, add, gone):
+    look = verbs.add_parser("ps", help="what runs on a machine, and its nvidia-smi")
+    shell = verbs.add_parser("ssh", help="a shell on a machine")
+    for sub in (look, shell):
+        sub.add_argument("name")
+    for sub in (listing, add, gone, look, shell):
         # Without a default of its own: it would take back what was said before the sub-verb.
         sub.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="for programs")
 

@@ -29,12 +29,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     made["terminate"].add_argument(
         "--lose-files", metavar="NAME", help="the name once more: end it with unverified files"
     )
-    made["sweep"].add_argument("--ignore-foreign", action="store_true", help="machines of others are well")
-    made["sweep"].add_argument("--terminate-overdue", action="store_true", help="end what is over its own lease")
+    _sweep_arguments(made["sweep"])
     made["adopt"].add_argument("id", help="the instance's id")
     made["adopt"].add_argument("--max-hours", type=float, default=4.0, help="from now, where its tags say nothing")
     made["extend"].add_argument("--hours", type=float, help="more hours; the dollars grow with them")
     made["extend"].add_argument("--max-usd", type=float, help="the new cap in dollars")
+
+
+def add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of the verb `sweep` by itself."""
+    parser.add_argument("--json", action="store_true", help="for programs")
+    _sweep_arguments(parser)
+
+
+def _sweep_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--ignore-foreign", action="store_true", help="machines of others are well")
+    sub.add_argument("--terminate-overdue", action="store_true", help="end what is over its own lease")
 
 
 def _launch_arguments(sub: argparse.ArgumentParser) -> None:

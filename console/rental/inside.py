@@ -26,13 +26,20 @@ class Inside:
     gpus: str
 
 
+SCRIPT = f"{_PROCESSES}; echo '{_MARK}'; {_GPUS} 2>&1"
+
+
 def look(connection: Connection) -> Inside:
     """`ps` by use of the processor, and `nvidia-smi`."""
-    done = connection.run(f"{_PROCESSES}; echo '{_MARK}'; {_GPUS} 2>&1", timeout_s=_LOOK_S)
-    said = done.stdout.decode(errors="replace")
+    done = connection.run(SCRIPT, timeout_s=_LOOK_S)
+    return parted(done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+
+
+def parted(said: str, problem: str = "") -> Inside:
+    """What `SCRIPT` printed, in its two parts."""
     processes, mark, gpus = said.partition(_MARK)
     if not mark:
-        raise HostError(f"`ps` ended with {done.exit_code} there: {done.stderr.decode(errors='replace').strip()}")
+        raise HostError(f"`ps` did not come to its end there: {(problem or said).strip()[-200:]}")
     return Inside(processes.rstrip(), gpus.strip())
 
 

@@ -7,8 +7,10 @@ import sys
 import time
 
 from console.verbs.common import workspace
+from console.workspace import Workspace
 from engine.protocol.events import Event, encode, read_events
 from engine.supervisor.ops import read
+from remote.host import Unreachable
 
 _LOOK_S = 0.1
 _PIECE = 1 << 20
@@ -17,8 +19,10 @@ _PIECE = 1 << 20
 def logs(arguments: argparse.Namespace) -> int:
     space = workspace()
     row = space.find_run(arguments.run)
-    space.attach(row.run_id)
     log = space.paths(row.run_id).log
+    if arguments.n is not None and row.host != "local" and _ended_there(space, row.run_id, row.host, arguments):
+        return 0
+    space.attach(row.run_id)
     offset = 0 if arguments.n is None else _start_of_last(log, arguments.n)
     while True:
         over = space.is_whole(row.run_id)  # asked before reading: what was written until then is read below
@@ -29,6 +33,29 @@ def logs(arguments: argparse.Namespace) -> int:
         if not arguments.follow or over:
             return 0
         time.sleep(_LOOK_S)
+
+
+def _ended_there(space: Workspace, run_id: str, host_name: str, arguments: argparse.Namespace) -> bool:
+    """Where the copy here is far behind, show the log's end from its host; True if that was done."""
+    from console.hosts.tail import LAG_BYTES, lag, show_end
+
+    if space.is_whole(run_id):
+        return False
+    host, log = space.ssh(host_name), space.paths(run_id).log
+    try:
+        if lag(host, run_id, log.stat().st_size if log.exists() else 0) < LAG_BYTES:
+            return False
+        if arguments.follow:
+            space.attach(run_id)  # the copy fills up beside it
+        show_end(host, run_id, arguments.n, arguments.follow, _write)
+    except Unreachable:
+        return False  # the copy here is all there is to show
+    return True
+
+
+def _write(data: bytes) -> None:
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 def _start_of_last(log: object, lines: int) -> int:

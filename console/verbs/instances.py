@@ -14,6 +14,11 @@ def instances(arguments: argparse.Namespace) -> int:
     return run_verb(arguments, unverified)
 
 
+def sweep(arguments: argparse.Namespace) -> int:
+    """`fractal-console sweep` for cron: the same as `instances sweep`."""
+    return run_verb(argparse.Namespace(**vars(arguments), instance_verb="sweep"), unverified)
+
+
 def unverified(entry: Entry, root: Root | None = None) -> list[str]:
     """Required files of the machine's runs that are not verified here."""
     from console.rental.saving import left_on

@@ -208,7 +208,7 @@ def _newest_meters(paths: RunPaths) -> dict[str, Any] | None:
 
 
 def queue(arguments: argparse.Namespace) -> int:
-    rows = workspace().local.queue()
+    rows = workspace().host(arguments.host).queue()
     if arguments.json:
         print_json(rows)
     elif not rows:

@@ -182,6 +182,7 @@ def checkpoint(p: ArgumentParser) -> None:
 
 
 def queue(p: ArgumentParser) -> None:
+    p.add_argument("--host", default="local", help="whose queue (local)")
     _json(p)
 
 
@@ -254,6 +255,12 @@ def instances(p: ArgumentParser) -> None:
     add_arguments(p)
 
 
+def sweep(p: ArgumentParser) -> None:
+    from console.rental.arguments import add_sweep_arguments
+
+    add_sweep_arguments(p)
+
+
 def hosts(p: ArgumentParser) -> None:
     from console.hosts.arguments import add_hosts_arguments
 
@@ -303,6 +310,7 @@ ARGUMENTS: dict[str, Callable[[ArgumentParser], None]] = {
     "doctor": doctor,
     "settings": settings,
     "instances": instances,
+    "sweep": sweep,
     "hosts": hosts,
     "sync": sync,
     "pull": pull,

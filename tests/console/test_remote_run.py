@@ -39,6 +39,13 @@ def test_a_step_runs_on_another_machine_and_its_gate_is_judged_here(user: User, 
     user.types("run", "phase1-tiny", "judge", "--host", "box")
 
 
+def test_verbs_that_look_into_a_host(user: User) -> None:
+    assert "PID" in json.loads(user.types("hosts", "ps", "box", "--json"))["processes"]
+    argv = json.loads(user.types("hosts", "ssh", "box", "--json"))["argv"]
+    assert argv == ["ssh", "root@127.0.0.1", "-p", str(user.server.port)]
+    assert user.types("queue", "--host", "box").startswith("nothing runs or waits")
+
+
 def tick(user: User) -> None:
     user.types("tick", "phase1-tiny", "it looks right", "--preset", "cpu")
 
