@@ -65,6 +65,7 @@ ACTS = {
     "override",
     "init",
     "instances",
+    "sweep",
     "hosts",
     "sync",
     "pull",
@@ -271,6 +272,7 @@ def test_instances_are_listed_from_an_account(console: Console, monkeypatch: pyt
         monkeypatch.setenv("LAMBDA_API_KEY", DEMO_KEY)
         assert any("a100" in row["name"] for row in console("instances", "types", "--json").json)
         assert "nothing is rented" in console("instances", "list").out
+        assert "nothing burns unseen" in console("sweep").out
 
 
 def test_hosts_are_written_down_listed_and_forgotten(console: Console) -> None:
