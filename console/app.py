@@ -45,6 +45,8 @@ from console.workspace import Workspace
 from engine.config.load import nearest
 
 if TYPE_CHECKING:
+    from textual.widget import Widget
+
     from console.rental.office import Office
     from console.screens.registry import RegistryScreen
 
@@ -237,6 +239,17 @@ class ConsoleApp(App[int]):
         while len(self.screen_stack) > 1:
             self.pop_screen()
         self.remember("place", {"screen": name})
+
+    def action_jump(self) -> None:
+        """Letters on the panes of this screen."""
+        from console.jump import JumpScreen, panes_of
+
+        def to(pane: Widget | None) -> None:
+            if pane is not None and pane.is_attached:
+                pane.focus()
+
+        if isinstance(self.screen, ConsoleScreen):
+            self.push_screen(JumpScreen(panes_of(self.screen)), to)
 
     def action_help(self) -> None:
         from console.screens.help import HelpScreen

@@ -40,6 +40,7 @@ EVERYWHERE = (
     Key("3", "app.show('compare')", "Compare"),
     Key("4", "app.show('instances')", "Instances"),
     Key("5", "app.show('registry')", "Registry"),
+    Key("ctrl+o", "app.jump", "Jump", "Letters on the panes; a letter goes to its pane.", footer=False),
     Key("question_mark", "app.help", "Help"),
     Key("colon", "app.command_palette", "Palette", "Every action by name (also ctrl+p).", footer=False),
     Key("q", "app.quit", "Quit", "Runs and plans go on without the console."),

@@ -133,3 +133,14 @@ def test_a_ledger_that_cannot_be_read_is_not_nothing(tmp_path: Path) -> None:
     paths.make()
     paths.ledger.write_text("no database " * 100)
     assert not burning(paths, 0.0).is_known
+
+
+async def test_a_letter_goes_to_its_pane(folder: Path, root: Root) -> None:
+    async with driven(folder, root) as driver:
+        await driver.sees("make has not run")
+        await driver.keys("ctrl+o")
+        await driver.sees(" a ")
+        await driver.keys("d")
+        await driver.until(lambda: _pane(driver) == "gates", "the third pane")
+        await driver.keys("ctrl+o", "escape")
+        assert _pane(driver) == "gates"
