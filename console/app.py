@@ -45,6 +45,7 @@ from console.workspace import Workspace
 from engine.config.load import nearest
 
 if TYPE_CHECKING:
+    from textual.filter import LineFilter
     from textual.widget import Widget
 
     from console.rental.office import Office
@@ -110,6 +111,14 @@ class ConsoleApp(App[int]):
     @property
     def plain(self) -> bool:
         return self.settings.plain
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        filters = super().get_line_filters()
+        if not self.plain:
+            return filters
+        from console.plain import Plain
+
+        return [*filters, Plain()]
 
     def on_unmount(self) -> None:
         self.desk.close()

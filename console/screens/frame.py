@@ -32,6 +32,7 @@ class ConsoleScreen(Screen[None]):
         """Take over the newest look at the world."""
 
     def on_mount(self) -> None:
+        self.set_class(self.app.plain, "-plain")
         self.call_after_refresh(self.back_to_pane, self.app.recalled("panes", {}).get(self.name_in_keys))
 
     def on_screen_resume(self) -> None:

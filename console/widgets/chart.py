@@ -279,7 +279,8 @@ class Chart(Widget, can_focus=True):
         if self._drawn is None or (self._picture is not None and self._picture.canvas.glyphs.shape != self._shape):
             self._draw_quietly()
         if y not in self._strips:
-            self._strips[y] = self._strip(y) if self._picture else self._empty_strip(y)
+            drawn = self._told if getattr(self.app, "plain", False) else self._strip
+            self._strips[y] = drawn(y) if self._picture else self._empty_strip(y)
         return self._strips[y]
 
     @property
@@ -295,6 +296,15 @@ class Chart(Widget, can_focus=True):
             from console.charts.plot import draw
 
             self._picture = draw(self._traces(), self._view())
+
+    def _told(self, y: int) -> Strip:
+        """A line of the chart in words, under `--plain`."""
+        from console.charts.told import told
+
+        lines = told(self.title, list(self._series.values()), self._thresholds, self.cursor)
+        return Strip([Segment(lines[y][: self.size.width] if y < len(lines) else "")]).adjust_cell_length(
+            self.size.width
+        )
 
     def _strip(self, y: int) -> Strip:
         assert self._picture is not None
