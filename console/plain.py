@@ -16,10 +16,6 @@ _SPOKEN = {
 }  # fmt: skip
 _BLOCKS = (range(0x2500, 0x2600), range(0x2800, 0x2900), range(0x1FB00, 0x1FC00))
 _DRAWN = {chr(code): " " for block in _BLOCKS for code in block}
-    chr(code): " "
-    for first, last in ((0x2500, 0x25FF), (0x2800, 0x28FF), (0x1FB00, 0x1FBFF))
-    for code in range(first, last)
-}
 _TABLE = str.maketrans({**_DRAWN, **_SPOKEN})
 
 
