@@ -21,11 +21,19 @@ class Problems(_Part):
     source: Literal["own", "mbpp", "sanitized", "humaneval", "apps"] = "own"
     train_splits: tuple[Split, ...] = ("train", "validation")
     test_splits: tuple[Split, ...] = ("test",)
+    test_source: Literal["own", "mbpp", "sanitized", "humaneval", "apps"] | None = None
+    """Test problems of another set (a transfer); None: of the same."""
     limit: int | None = Field(default=None, ge=2)
     """The first so many of each; None for all."""
 
+    def source_of(self, part: str) -> str:
+        """The set that `train` or `test` is taken from."""
+        return self.test_source or self.source if part == "test" else self.source
+
     @model_validator(mode="after")
     def _apart(self) -> Problems:
+        if self.test_source not in (None, self.source):
+            return self
         both = set(self.train_splits) & set(self.test_splits)
         if both:
             raise ValueError(f"the split {sorted(both)[0]!r} is for training and for testing; choose one")
@@ -46,12 +54,19 @@ class Generate(_Part):
     temperature: float = Field(default=0.8, ge=0)
     top_p: float = Field(default=0.95, gt=0, le=1)
     max_tokens: int = Field(default=512, ge=1)
+    stop: tuple[str, ...] = ()
+    """Words that end an answer, beside the model's own end."""
+    greedy: bool = True
+    """One greedy answer a test problem beside the samples: a baseline. `offline` has none."""
     visible_tests: int = Field(default=1, ge=0)
     """Tests that the prompt shows; they don't judge unless `judge_visible`."""
     judge_visible: bool = False
     max_model_len: int = Field(default=2048, ge=64)
     gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
     tensor_parallel: int = Field(default=1, ge=1)
+    """GPUs that one engine is spread over."""
+    data_parallel: int = Field(default=1, ge=1)
+    """Engines, each a process on GPUs of its own with a share of the problems."""
     base_url: str = ""
     """With `openai`: the server's address, such as http://localhost:8000/v1."""
     dtype: str = "auto"
@@ -141,6 +156,8 @@ class Files(_Part):
     train_labeled: str = "mbpp_labeled.jsonl"
     test: str = "mbpp_test_generations.jsonl"
     test_labeled: str = "mbpp_test_labeled.jsonl"
+    greedy: str = "mbpp_test_greedy.jsonl"
+    greedy_labeled: str = "mbpp_test_greedy_labeled.jsonl"
 
 
 class VerifyConfig(Config):

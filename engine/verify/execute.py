@@ -7,6 +7,7 @@ python -m engine.verify.execute test --phase phase14-best-of-n --preset a100
 from __future__ import annotations
 
 import collections
+from pathlib import Path
 from typing import Any
 
 from engine import runlog
@@ -25,20 +26,28 @@ def main(argv: list[str]) -> None:
     step = begin(argv, ("train", "test"))
     problems = {p.task_id: p for p in step.problems()}
     rows = list(read(step.generations))
-    with Appender(step.labeled, _params(step)) as file:
+    report(_label(rows, problems, step, step.generations, step.labeled), len(rows))
+    if step.asks_greedy and step.greedy.exists():
+        greedy = _label(list(read(step.greedy)), problems, step, step.greedy, step.greedy_labeled)
+        runlog.fact("execute/greedy_pass_rate", sum(r["passed"] for r in greedy) / max(1, len(greedy)), n=len(greedy))
+
+
+def _label(
+    rows: list[dict[str, Any]], problems: dict[str, Problem], step: Step, source: Path, target: Path
+) -> list[dict[str, Any]]:
+    """Every row of a file with its verdict, in another file."""
+    with Appender(target, _params(step.cfg, source)) as file:
         done = {row["key"] for row in file.had}
-        labeled = file.had + _execute(
-            [r for r in rows if r["key"] not in done], problems, step.cfg, file, len(done), len(rows)
-        )
-    report(labeled, len(rows))
-    runlog.artifact(step.labeled)
+        missing = [r for r in rows if r["key"] not in done]
+        labeled = file.had + (_execute(missing, problems, step.cfg, file, len(done), len(rows)) if missing else [])
+    runlog.artifact(target)
+    return labeled
 
 
-def _params(step: Step) -> dict[str, Any]:
+def _params(cfg: VerifyConfig, source: Path) -> dict[str, Any]:
     """What decides a label: the candidates' own making too, or new candidates would keep old verdicts."""
-    cfg = step.cfg
     return {
-        "generations": read_json(params_path(step.generations)),
+        "generations": read_json(params_path(source)),
         "judge_visible": cfg.generate.judge_visible,
         "visible_tests": cfg.generate.visible_tests,
         "memory_mib": cfg.sandbox.memory_mib,

@@ -15,7 +15,8 @@ from engine.verify.step import begin, run
 
 def main(argv: list[str]) -> None:
     step = begin(argv)
-    problems = source.load(step.cfg.problems.source, files.data_folder())
+    names = list(dict.fromkeys(step.cfg.problems.source_of(part) for part in ("train", "test")))
+    problems = [problem for name in names for problem in source.load(name, files.data_folder())]
     path = step.work / step.cfg.files.problems
     source.write(path, problems)
     seen = collections.defaultdict(set)
@@ -29,11 +30,9 @@ def main(argv: list[str]) -> None:
         sum(not (p.tests.asserts or p.tests.check or p.tests.calls or p.tests.stdin) for p in problems),
     )
     runlog.fact("problems/set_aside", sum(p.set_aside for p in problems))
-    runlog.fact("problems/source", step.cfg.problems.source)
+    runlog.fact("problems/source", " and ".join(names))
     runlog.artifact(path)
-    print(
-        f"{len(problems)} problems of {step.cfg.problems.source}: {dict(collections.Counter(p.split for p in problems))}"
-    )
+    print(f"{len(problems)} problems of {' and '.join(names)}: {dict(collections.Counter(p.split for p in problems))}")
 
 
 if __name__ == "__main__":

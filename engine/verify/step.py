@@ -38,22 +38,38 @@ class Step:
         return self.work / (self.cfg.files.train_labeled if self.part == "train" else self.cfg.files.test_labeled)
 
     @property
+    def greedy(self) -> Path:
+        """One most probable answer a test problem."""
+        return self.work / self.cfg.files.greedy
+
+    @property
+    def greedy_labeled(self) -> Path:
+        return self.work / self.cfg.files.greedy_labeled
+
+    @property
+    def asks_greedy(self) -> bool:
+        """Whether this part has greedy answers: not training, and not without a model."""
+        return self.part == "test" and self.cfg.generate.greedy and self.cfg.generate.backend != "offline"
+
+    @property
     def n(self) -> int:
         return self.cfg.generate.n_train if self.part == "train" else self.cfg.generate.n_test
 
     def problems(self) -> list[Problem]:
         """The problems of this part: from the run's own file where an earlier step kept one."""
         kept = self.work / self.cfg.files.problems
-        everything = source.read(kept) if kept.exists() else source.load(self.cfg.problems.source, files.data_folder())
+        name = self.cfg.problems.source_of(self.part)
+        everything = source.read(kept) if kept.exists() else source.load(name, files.data_folder())
         return chosen(everything, self.cfg, self.part)
 
 
 def chosen(problems: list[Problem], cfg: VerifyConfig, part: str) -> list[Problem]:
-    """Those of a part's splits, at most `limit`."""
+    """Those of a part's set and splits, at most `limit`."""
     splits = cfg.problems.train_splits if part == "train" else cfg.problems.test_splits
-    found = [p for p in problems if p.split in splits]
+    name = cfg.problems.source_of(part)
+    found = [p for p in problems if p.split in splits and p.source == name]
     if not found:
-        raise StepFailed(f"{cfg.problems.source} has no problems in {', '.join(splits)}; change problems.{part}_splits")
+        raise StepFailed(f"{name} has no problems in {', '.join(splits)}; change problems.{part}_splits")
     return found[: cfg.problems.limit]
 
 

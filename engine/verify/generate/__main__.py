@@ -7,12 +7,13 @@ python -m engine.verify.generate test --phase phase14-best-of-n --preset a100
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from engine import runlog
 from engine.config.verify import VerifyConfig
 from engine.verify.generate.backends import open_generator
-from engine.verify.generate.contract import Completion, Unit, units_of
+from engine.verify.generate.contract import Completion, Generator, Unit, greedy_units, units_of
 from engine.verify.generate.extract import program_in
 from engine.verify.generate.prompt import TEMPLATE, prompt_for
 from engine.verify.rows import Appender
@@ -26,20 +27,58 @@ def main(argv: list[str]) -> None:
     step = begin(argv, ("train", "test"))
     problems = step.problems()
     prompts = {p.task_id: prompt_for(p, step.cfg.generate.visible_tests) for p in problems}
-    units = units_of(problems, prompts, step.n, step.cfg.generate.chunk, step.cfg.seed)
-    with Appender(step.generations, params(step.cfg, step.part)) as file:
-        done = {row["unit"] for row in file.had}
-        if done:
-            print(f"going on: {len(file.had)} rows are there")
-        rows = file.had + _generate([u for u in units if u.name not in done], len(done), len(units), step.cfg, file)
-    report(rows, len(problems) * step.n)
-    runlog.artifact(step.generations)
+    engine = Engine(step.cfg)
+    made_with = params(step.cfg, step.part)
+    with engine:
+        with Appender(step.generations, made_with) as file:
+            units = units_of(problems, prompts, step.n, step.cfg.generate.chunk, step.cfg.seed)
+            rows = _complete(units, step.cfg, file, engine)
+        report(rows, len(problems) * step.n)
+        runlog.artifact(step.generations)
+        if step.asks_greedy:
+            with Appender(step.greedy, {**made_with, "n": 1, "temperature": 0.0, "top_p": 1.0, "seed": None}) as file:
+                rows = _complete(greedy_units(problems, prompts), step.cfg, file, engine)
+            runlog.fact("generate/greedy_rows", len(rows))
+            runlog.artifact(step.greedy)
+
+
+class Engine:
+    """The config's generator, started when the first unit needs it: a complete file costs no model's start."""
+
+    def __init__(self, cfg: VerifyConfig) -> None:
+        self._cfg = cfg
+        self._generator: Generator | None = None
+
+    def get(self) -> Generator:
+        if self._generator is None:
+            self._generator = open_generator(self._cfg.generate)
+        return self._generator
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        close: Callable[[], None] | None = getattr(self._generator, "close", None)
+        if close is not None:
+            close()
+
+
+def _complete(units: list[Unit], cfg: VerifyConfig, file: Appender, engine: Engine) -> list[dict[str, Any]]:
+    """The rows of all units: those of an earlier try, and fresh ones."""
+    done = {row["unit"] for row in file.had}
+    if done:
+        print(f"going on: {len(file.had)} rows are there")
+    missing = [u for u in units if u.name not in done]
+    return file.had + (_generate(missing, len(done), len(units), cfg, file, engine.get()) if missing else [])
 
 
 def params(cfg: VerifyConfig, part: str) -> dict[str, Any]:
     """What decides the rows: other values make another file."""
     kept = cfg.generate.model_dump(
-        exclude={"gpu_memory_utilization", "tensor_parallel", "n_train", "n_test", "base_url"}
+        exclude={
+            *("gpu_memory_utilization", "tensor_parallel", "data_parallel"),
+            *("n_train", "n_test", "base_url", "greedy"),
+        }
     )
     n = cfg.generate.n_train if part == "train" else cfg.generate.n_test
     return {
@@ -52,14 +91,13 @@ def params(cfg: VerifyConfig, part: str) -> dict[str, Any]:
     }
 
 
-def _generate(units: list[Unit], done: int, total: int, cfg: VerifyConfig, file: Appender) -> list[dict[str, Any]]:
+def _generate(
+    units: list[Unit], done: int, total: int, cfg: VerifyConfig, file: Appender, generator: Generator
+) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    if not units:
-        return rows
-    generator = open_generator(cfg.generate)
-    start, tokens = time.monotonic(), 0
-    for at in range(0, len(units), BLOCK):
-        for unit, completions in generator.generate(units[at : at + BLOCK]):
+    start, tokens, block = time.monotonic(), 0, BLOCK * cfg.generate.data_parallel
+    for at in range(0, len(units), block):
+        for unit, completions in generator.generate(units[at : at + block]):
             if len(completions) != unit.n:
                 raise StepFailed(
                     f"{generator.name} gave {len(completions)} of {unit.n} samples for {unit.problem.task_id}"

@@ -8,7 +8,11 @@ from engine.verify.generate.contract import Generator, Sampling
 
 def open_generator(cfg: Generate) -> Generator:
     """Ready to generate; a missing package or a model that doesn't fit is one line that says what to do."""
-    sampling = Sampling(cfg.temperature, cfg.top_p, cfg.max_tokens)
+    if cfg.data_parallel > 1:
+        from engine.verify.generate.shards import Shards
+
+        return Shards(cfg)
+    sampling = Sampling(cfg.temperature, cfg.top_p, cfg.max_tokens, cfg.stop)
     if cfg.backend == "offline":
         from engine.verify.generate.offline import OfflineGenerator
 

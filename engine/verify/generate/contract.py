@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from engine.verify.problems.problem import Problem
@@ -29,6 +29,8 @@ class Unit:
     seed: int
     attempt: str = ""
     """In a second round: the program to do better than. A model finds it in the prompt."""
+    greedy: bool = False
+    """The most probable answer instead of a sample."""
 
     @property
     def name(self) -> str:
@@ -57,6 +59,16 @@ class Sampling:
     top_p: float
     max_tokens: int
     stop: tuple[str, ...] = ()
+    """An answer ends before the first of these; they are not part of it."""
+
+    def of(self, unit: Unit) -> Sampling:
+        """For this unit."""
+        return replace(self, temperature=0.0, top_p=1.0) if unit.greedy else self
+
+    def cut(self, text: str) -> str | None:
+        """The answer up to the first stop word, or None where there is none."""
+        places = [at for word in self.stop if (at := text.find(word)) >= 0]
+        return text[: min(places)] if places else None
 
 
 class Generator(Protocol):
@@ -72,6 +84,11 @@ class Generator(Protocol):
 def unit_seed(run_seed: int, task_id: str, chunk: int) -> int:
     digest = hashlib.sha256(f"{run_seed}|{task_id}|{chunk}".encode()).digest()
     return int.from_bytes(digest[:8], "big") % 2**63
+
+
+def greedy_units(problems: list[Problem], prompts: dict[str, str]) -> list[Unit]:
+    """One greedy answer a problem."""
+    return [Unit(p, prompts[p.task_id], 0, 0, 1, 0, greedy=True) for p in problems]
 
 
 def units_of(problems: list[Problem], prompts: dict[str, str], n: int, chunk: int, run_seed: int) -> list[Unit]:

@@ -32,16 +32,19 @@ class OpenaiGenerator:
             yield from zip(units, pool.map(self._ask, units), strict=True)
 
     def _ask(self, unit: Unit) -> list[Completion]:
-        body = {
+        sampling = self.sampling.of(unit)
+        body: dict[str, Any] = {
             "model": self.model,
             "messages": [{"role": "user", "content": unit.prompt}],
             "n": unit.n,
-            "temperature": self.sampling.temperature,
-            "top_p": self.sampling.top_p,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
             "max_tokens": self.sampling.max_tokens,
             "seed": unit.seed,
             "logprobs": True,
         }
+        if sampling.stop:
+            body["stop"] = list(sampling.stop)
         answer = self._post(body)
         return [_completion(choice) for choice in answer["choices"]]
 

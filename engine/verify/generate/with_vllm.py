@@ -1,7 +1,7 @@
 """Generation with vLLM: one `SamplingParams` a prompt with its own seed, samples of a unit share the prefill.
 
-One process drives one engine; `tensor_parallel` spreads a large model over GPUs. Several engines on several GPUs: one process a
-GPU with CUDA_VISIBLE_DEVICES on a shard of tasks, as vLLM's own offline data-parallel example does.
+One process drives one engine; `tensor_parallel` spreads a large model over GPUs. Several engines on several GPUs are
+`shards.py`'s work (`data_parallel`).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class VllmGenerator:
             ) from None
         self._vllm: Any = vllm
         self.sampling = sampling
+        self.max_model_len = cfg.max_model_len
         self.engine: Any = self._start(cfg)
         tokenizer = self.engine.get_tokenizer()
         if not getattr(tokenizer, "chat_template", None):
@@ -36,6 +37,8 @@ class VllmGenerator:
             )
 
     def _start(self, cfg: Generate) -> Any:
+        # On a CPU compiling costs minutes, and a request's own seed kills the engine when a prefill is cut into chunks.
+        on_cpu = {"enforce_eager": True, "enable_chunked_prefill": False, "distributed_executor_backend": "uni"}
         try:
             return self._vllm.LLM(
                 model=cfg.model,
@@ -45,6 +48,7 @@ class VllmGenerator:
                 gpu_memory_utilization=cfg.gpu_memory_utilization,
                 tensor_parallel_size=cfg.tensor_parallel,
                 enable_prefix_caching=True,
+                **(on_cpu if self._vllm.platforms.current_platform.is_cpu() else {}),
             )
         except (ValueError, RuntimeError) as error:
             if any(word in str(error).lower() for word in ("memory", "kv cache")):
@@ -57,7 +61,15 @@ class VllmGenerator:
     def generate(self, units: list[Unit]) -> Iterator[tuple[Unit, list[Completion]]]:
         chats = [[{"role": "user", "content": unit.prompt}] for unit in units]
         each = [self._params(unit) for unit in units]
-        outputs = self.engine.chat(chats, sampling_params=each, add_generation_prompt=True, use_tqdm=False)
+        try:
+            outputs = self.engine.chat(chats, sampling_params=each, add_generation_prompt=True, use_tqdm=False)
+        except ValueError as error:
+            if "max" not in str(error) or "len" not in str(error):
+                raise
+            raise StepFailed(
+                f"a prompt does not fit: raise generate.max_model_len (now {self.max_model_len}). "
+                f"vLLM said: {str(error).splitlines()[0]}"
+            ) from None
         for unit, output in zip(units, outputs, strict=True):
             yield (
                 unit,
@@ -68,12 +80,13 @@ class VllmGenerator:
             )
 
     def _params(self, unit: Unit) -> Any:
+        sampling = self.sampling.of(unit)
         return self._vllm.SamplingParams(
             n=unit.n,
-            temperature=self.sampling.temperature,
-            top_p=self.sampling.top_p,
-            max_tokens=self.sampling.max_tokens,
-            stop=list(self.sampling.stop) or None,
-            seed=unit.seed,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=sampling.max_tokens,
+            stop=list(sampling.stop) or None,
+            seed=None if unit.greedy else unit.seed,
             logprobs=0,
         )

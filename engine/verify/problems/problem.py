@@ -32,6 +32,11 @@ class Problem:
     """Tests that a prompt may show. What it shows is not what judges, unless the config says so."""
 
     @property
+    def source(self) -> str:
+        """The set it belongs to, by its id."""
+        return self.task_id.split("/", 1)[0]
+
+    @property
     def set_aside(self) -> bool:
         """Counted with its split, generated and executed, but left out of training and of every score."""
         return self.task_id in SET_ASIDE

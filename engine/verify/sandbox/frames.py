@@ -61,6 +61,14 @@ class Reader:
         self._poll = select.poll()
         self._poll.register(fd, select.POLLIN)
 
+    @property
+    def holds_one(self) -> bool:
+        """A whole message was read along with an earlier one: nothing on the descriptor will tell of it."""
+        if len(self._held) < 4:
+            return False
+        (length,) = _HEAD.unpack_from(self._held)
+        return len(self._held) >= 4 + length or length > self.most
+
     def next(self, deadline: float) -> bytes:
         """The next message before `time.monotonic()` reaches `deadline`."""
         held = self._held

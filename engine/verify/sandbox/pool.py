@@ -186,15 +186,21 @@ class Pool:
             raise SandboxBroken("a sandbox worker died; its error stands above") from None
 
     def _hear(self, worker: _Worker) -> Iterator[tuple[Sample, Verdict]]:
-        try:
-            said = pickle.loads(worker.reader.next(time.monotonic() + 60))
-        except (frames.Closed, frames.Late):
-            raise SandboxBroken("a sandbox worker died in the middle of its work; nothing was labelled by it") from None
-        if isinstance(said, SandboxBroken):
-            raise said
-        worker.heard = time.monotonic()
-        for verdict in said:
-            yield worker.given.popleft(), verdict
+        """Everything that it has said: a message may come along with the one that woke us."""
+        while True:
+            try:
+                said = pickle.loads(worker.reader.next(time.monotonic() + 60))
+            except (frames.Closed, frames.Late):
+                raise SandboxBroken(
+                    "a sandbox worker died in the middle of its work; nothing was labelled by it"
+                ) from None
+            if isinstance(said, SandboxBroken):
+                raise said
+            worker.heard = time.monotonic()
+            for verdict in said:
+                yield worker.given.popleft(), verdict
+            if not worker.reader.holds_one:
+                return
 
     def _replace(self, worker: _Worker, suspects: collections.deque[Sample]) -> Iterator[tuple[Sample, Verdict]]:
         """A judge that is stuck over a value: alone with one sample it is that sample's doing, else find out which."""
