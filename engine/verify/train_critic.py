@@ -25,6 +25,7 @@ def main(argv: list[str]) -> None:
     from engine.verify.critic.leak_probe import probe_auc
     from engine.verify.critic.loop import Interrupted, train
     from engine.verify.critic.make import fresh_body
+    from engine.verify.too_small import fits_or_says
 
     cfg = step.cfg.critic
     if cfg.threads is not None:
@@ -39,7 +40,8 @@ def main(argv: list[str]) -> None:
     body = fresh_body(cfg, sides.train, step.cfg.seed)
     asked = _Asked()
     try:
-        done = train(body, sides, cfg, step.work, step.cfg.seed, lambda: asked.stop)
+        with fits_or_says("this critic's batches", "lower critic.token_budget or critic.max_length"):
+            done = train(body, sides, cfg, step.work, step.cfg.seed, lambda: asked.stop)
     except Interrupted as stopped:
         print(stopped, file=sys.stderr)
         sys.exit(130)
@@ -50,6 +52,7 @@ def main(argv: list[str]) -> None:
         "identity": body.identity(),
         "vocabulary": list(getattr(getattr(body, "vocabulary", None), "words", [])),
         "epochs": [{"epoch": e.epoch, "loss": e.loss, "auc": e.auc.value, "accuracy": e.accuracy} for e in done.epochs],
+        "calibration": vars(best.calibration),
         "val_auc_within_problem": vars(best.auc),
         "leak_probe_auc": vars(probe),
         "train_problems": sorted({i.task_id for i in sides.train}),
@@ -58,6 +61,12 @@ def main(argv: list[str]) -> None:
     }
     write_json(step.work / "critic.json", told)
     _report(step.work, done, best, probe, sides, len(everything), len(items), told)
+
+
+def commoner(items: list[Any]) -> float:
+    """The accuracy of always giving the commoner verdict: below it an accuracy says nothing."""
+    failed = sum(item.failed for item in items) / max(1, len(items))
+    return max(failed, 1 - failed)
 
 
 class _Asked:
@@ -78,6 +87,7 @@ def _report(
     auc = {"low": best.auc.low, "high": best.auc.high, "n": best.auc.n}
     runlog.fact("critic/val_auc_within_problem", best.auc.value, **auc, pool="validation")
     runlog.fact("critic/val_accuracy", best.accuracy, pool="validation")
+    runlog.fact("critic/val_majority", commoner(sides.val), pool="validation")
     runlog.fact("critic/val_energy_pass", best.energy_pass, pool="validation")
     runlog.fact("critic/val_energy_fail", best.energy_fail, pool="validation")
     runlog.fact("critic/leak_probe_auc", probe.value, low=probe.low, high=probe.high, n=probe.n, pool="validation")
@@ -90,7 +100,8 @@ def _report(
     about = {"val_auc_within_problem": best.auc.value, "val_accuracy": best.accuracy, "identity": told["identity"]}
     runlog.model(name="critic", model_type="critic", path=done.best, metadata=about)
     print(
-        f"best epoch {best.epoch}: AUC within problems {best.auc.value:.3f}; the leak probe reaches {probe.value:.3f}"
+        f"best epoch {best.epoch}: AUC within problems {best.auc.value:.3f}; the leak probe reaches {probe.value:.3f}; "
+        f"accuracy {best.accuracy:.3f}, always the commoner verdict {commoner(sides.val):.3f}"
     )
 
 

@@ -1,6 +1,8 @@
 """Batches in which samples of one problem stand together, of similar length, within a budget of tokens.
 
-A ranking loss compares programs of one problem, so a batch is made of groups. Padding counts: the budget is rows × longest.
+A ranking loss compares programs of one problem, so a batch is made of groups, and where a problem has both verdicts every group
+gets some of each: rare passing programs are dealt out, and dealt again, to meet sampled failing ones. Padding counts: the budget
+is rows × longest.
 """
 
 from __future__ import annotations
@@ -60,11 +62,8 @@ def with_differences(group: list[Encoded]) -> list[Encoded]:
 def epoch_batches(
     problems: list[list[Encoded]], group: int, token_budget: int, rng: random.Random
 ) -> list[list[Encoded]]:
-    """An epoch in a fresh order: every item once."""
-    groups = []
-    for members in problems:
-        shuffled = rng.sample(members, len(members))
-        groups += [shuffled[i : i + group] for i in range(0, len(shuffled), group)]
+    """An epoch in a fresh order: every item once, those of a problem's rarer verdict again where a group would lack it."""
+    groups = [dealt for members in problems for dealt in groups_of(members, group, rng)]
     rng.shuffle(groups)
     groups.sort(key=lambda g: longest(g) // 16)  # similar lengths together, otherwise as shuffled
     batches: list[list[Encoded]] = []
@@ -76,6 +75,23 @@ def epoch_batches(
                 batches.append(part)
     rng.shuffle(batches)
     return batches
+
+
+def groups_of(members: list[Encoded], group: int, rng: random.Random) -> list[list[Encoded]]:
+    """A problem's items, both verdicts in every group as evenly as they go."""
+    count = -(-len(members) // group)
+    good = rng.sample(kept := [m for m in members if not m.failed], len(kept))
+    bad = rng.sample(kept := [m for m in members if m.failed], len(kept))
+    mixed = good and bad
+    dealt: list[list[Encoded]] = [[] for _ in range(count)]
+    for at, member in enumerate([*good, *bad]):
+        dealt[at % count].append(member)
+    if mixed:
+        rare = good if len(good) < len(bad) else bad
+        for at, members_of_group in enumerate(dealt):
+            if all(m.failed != rare[0].failed for m in members_of_group):
+                members_of_group.append(rare[at % len(rare)])
+    return dealt
 
 
 def longest(items: list[Encoded]) -> int:

@@ -14,6 +14,7 @@ from engine.config.ouroboros import Model as RopeConfig
 from engine.config.verify import Critic as CriticConfig
 from engine.ouroboros.model import Block, Rotary
 from engine.verify.critic.tokens import PAD, Vocabulary, encode
+from engine.verify.step import StepFailed
 
 
 class Body(Protocol):
@@ -73,11 +74,16 @@ class SmallBody(nn.Module):
         return encode(text, code, self._number, self.cfg.max_length)
 
     def identity(self) -> dict[str, Any]:
-        return {"body": "small", "vocabulary": self.vocabulary.hash, "dim": self.cfg.dim, "layers": self.cfg.layers}
+        return {
+            "body": "small",
+            "vocabulary": self.vocabulary.hash,
+            **self.cfg.model_dump(include={"dim", "layers", "heads", "max_length"}),
+        }
 
 
 class PretrainedBody(nn.Module):
-    """A causal language model with frozen lower layers (or LoRA) and an MLP over its last real position."""
+    """A causal language model or an encoder with frozen lower layers (or LoRA), and an MLP over what has seen all of the text:
+    a causal model's last real position, an encoder's first. Weights in 32 bits: steps of 2e-5 are lost in 16."""
 
     def __init__(self, cfg: CriticConfig) -> None:
         super().__init__()
@@ -85,7 +91,8 @@ class PretrainedBody(nn.Module):
 
         self.cfg = cfg
         self.tokenizer: Any = AutoTokenizer.from_pretrained(cfg.model)
-        self.model: Any = AutoModel.from_pretrained(cfg.model)
+        self.model: Any = AutoModel.from_pretrained(cfg.model, dtype=torch.float32)
+        self.reads_first = hasattr(self.model, "encoder")
         if cfg.lora_rank is not None:
             self._lora(cfg.lora_rank)
         else:
@@ -94,8 +101,12 @@ class PretrainedBody(nn.Module):
         self.energy = nn.Sequential(nn.Linear(width, cfg.head_dim), nn.GELU(), nn.Linear(cfg.head_dim, 1))
 
     def _lora(self, rank: int) -> None:
-        import peft
-
+        try:
+            import peft
+        except ImportError:
+            raise StepFailed(
+                "critic.lora_rank needs peft: pip install 'peft>=0.17', or set critic.lora_rank=null"
+            ) from None
         self.model = peft.get_peft_model(
             self.model, peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
         )
@@ -107,17 +118,26 @@ class PretrainedBody(nn.Module):
     def forward(self, ids_BT: Tensor, length_B: Tensor) -> Tensor:
         real_BT = (torch.arange(ids_BT.size(1), device=ids_BT.device)[None, :] < length_B[:, None]).long()
         hidden_BTD = self.model(input_ids=ids_BT, attention_mask=real_BT).last_hidden_state
-        last_BD = hidden_BTD[torch.arange(len(ids_BT), device=ids_BT.device), length_B - 1]
-        logit: Tensor = self.energy(last_BD.to(self.energy[0].weight.dtype))
-        return logit[:, 0].float()
+        at_B = torch.zeros_like(length_B) if self.reads_first else length_B - 1
+        read_BD = hidden_BTD[torch.arange(len(ids_BT), device=ids_BT.device), at_B]
+        with torch.autocast(ids_BT.device.type, enabled=False):  # rounded logits tie, and ties pick nobody
+            logit: Tensor = self.energy(read_BD.float())
+        return logit[:, 0]
 
     def encode(self, text: str, code: str) -> list[int]:
+        """`[CLS] prompt [SEP] code` where the tokenizer has such marks, else a line between."""
         prompt = self.tokenizer.encode(text + "\n", add_special_tokens=False)[: self.cfg.max_length // 2]
         program = self.tokenizer.encode(code, add_special_tokens=False)
-        return [*prompt, *program][: self.cfg.max_length]
+        first, between = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
+        marked = [] if first is None or between is None else [first, *prompt, between]
+        return [*(marked or prompt), *program][: self.cfg.max_length]
 
     def identity(self) -> dict[str, Any]:
-        return {"body": "pretrained", "vocabulary": str(len(self.tokenizer)), "model": self.cfg.model}
+        return {
+            "body": "pretrained",
+            "vocabulary": str(len(self.tokenizer)),
+            **self.cfg.model_dump(include={"model", "trainable_layers", "lora_rank", "head_dim", "max_length"}),
+        }
 
 
 def freeze_below(model: Any, trainable_layers: int) -> None:

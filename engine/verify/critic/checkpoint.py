@@ -72,7 +72,8 @@ def load(place: Path, identity: dict[str, Any]) -> dict[str, Any]:
     if differ:
         shown = "; ".join(f"{k}: {kept.get(k)!r} there, {identity[k]!r} here" for k in differ)
         raise StepFailed(
-            f"{place} is a checkpoint of another critic ({shown}). Move checkpoints_critic away and train again."
+            f"{place} belongs to another critic or training ({shown}). "
+            "Use those, or move checkpoints_critic away and train again."
         )
     state: dict[str, Any] = torch.load(place / "state.pt", map_location="cpu", weights_only=True)
     return state

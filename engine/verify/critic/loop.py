@@ -6,11 +6,12 @@ is bit for bit the uninterrupted one (on a CPU). Asked to stop, it keeps the pla
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from engine import runlog
 from engine.config.verify import Critic as CriticConfig
 from engine.verify.critic import checkpoint
 from engine.verify.critic.batches import collate, encode_all, epoch_batches
+from engine.verify.critic.calibrate import Calibration, cross_fitted, fit
 from engine.verify.critic.items import Item, Sides
 from engine.verify.critic.losses import fault_loss, loss_of
 from engine.verify.critic.measure import Interval, accuracy, auc_within_problems, gain_of_pick
@@ -37,10 +39,13 @@ class Epoch:
     loss: float
     auc: Interval
     accuracy: float
+    """Of verdicts at one half, energies calibrated on other validation problems."""
     energy_pass: float
     energy_fail: float
     gain: float = float("nan")
     """Points of the critic's pick over a random one, on the validation problems."""
+    calibration: Calibration = field(default_factory=Calibration)
+    """Fitted on all of the validation problems: for what comes after training."""
 
 
 @dataclass
@@ -64,6 +69,7 @@ def train(body: Any, sides: Sides, cfg: CriticConfig, work: Path, seed: int, sto
     learning = [p for p in body.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(learning, lr=cfg.lr, betas=(0.9, 0.98), weight_decay=cfg.weight_decay)
     problems = encode_all(sides.train, body.encode)
+    made_with = {**body.identity(), **told(cfg, seed, sides)}
     history: list[Epoch] = []
     strange, step, spent_before, start_cpu = 0, 0, 0.0, time.process_time()
 
@@ -71,7 +77,7 @@ def train(body: Any, sides: Sides, cfg: CriticConfig, work: Path, seed: int, sto
     first, inside = 1, None
     resumed = checkpoint.latest(work)
     if resumed is not None:
-        state = checkpoint.load(resumed, body.identity())
+        state = checkpoint.load(resumed, made_with)
         body.load_state_dict(state["body"], strict=False)
         optimizer.load_state_dict(state["optimizer"])
         history = [_epoch_from(e) for e in state["history"]]
@@ -96,7 +102,9 @@ def train(body: Any, sides: Sides, cfg: CriticConfig, work: Path, seed: int, sto
             if stopped():
                 place = {"batches": at, "total": total, "rng": torch.get_rng_state()}
                 kept = checkpoint.save_interrupted(
-                    work, _state(body, optimizer, history, strange, step, spent(), place), _about(body, epoch)
+                    work,
+                    _state(body, optimizer, history, strange, step, spent(), place),
+                    {"identity": made_with, "epoch": epoch},
                 )
                 raise Interrupted(f"stopped in epoch {epoch} as asked; {kept} holds it, start again to go on")
             for group in optimizer.param_groups:
@@ -131,7 +139,8 @@ def train(body: Any, sides: Sides, cfg: CriticConfig, work: Path, seed: int, sto
             f"[{reached.auc.low:.3f}, {reached.auc.high:.3f}], accuracy {reached.accuracy:.3f}, gain {100 * reached.gain:+.1f}"
         )
         state = _state(body, optimizer, history, strange, step, spent(), None)
-        place = checkpoint.save(work, epoch, state, {**_about(body, epoch), "val_auc": reached.auc.value})
+        about = {"identity": made_with, "epoch": epoch, "val_auc": reached.auc.value}
+        place = checkpoint.save(work, epoch, state, about)
         runlog.checkpoint(place, step=step)
 
     done = Trained(history, Path(), strange, spent())
@@ -150,7 +159,7 @@ def _state(
     return {
         "body": _learned(body),
         "optimizer": optimizer.state_dict(),
-        "history": [_epoch_to(e) for e in history],
+        "history": [asdict(e) for e in history],
         "strange_losses": strange,
         "step": step,
         "cpu_s": cpu_s,
@@ -158,8 +167,14 @@ def _state(
     }
 
 
-def _about(body: Any, epoch: int) -> dict[str, Any]:
-    return {"identity": body.identity(), "epoch": epoch}
+def told(cfg: CriticConfig, seed: int, sides: Sides) -> dict[str, Any]:
+    """What decides a training beside its body: going on with anything else would be another one under the old one's name."""
+    digest = hashlib.sha256()
+    for side in (sides.train, sides.val):
+        for item in side:
+            digest.update(f"{item.key}\0{item.text}\0{item.code}\0{item.failed}\1".encode("utf-8", "surrogatepass"))
+        digest.update(b"\2")
+    return {**cfg.model_dump(exclude={"threads"}), "seed": seed, "programs": digest.hexdigest()[:16]}
 
 
 def warmth(progress: float) -> float:
@@ -173,11 +188,12 @@ def warmth(progress: float) -> float:
 def validate(body: Any, val: list[Item], epoch: int, loss: float, seed: int, device: str) -> Epoch:
     """Energies of the held-out problems."""
     logit = energies(body, val, device)
-    failed = np.array([i.failed for i in val])
-    energy = 1 / (1 + np.exp(-logit))
-    auc = auc_within_problems([i.task_id for i in val], -logit, failed, seed)
-    gain = gain_of_pick([i.task_id for i in val], -logit, failed)
-    return Epoch(epoch, loss, auc, accuracy(energy, failed), _mean(energy[~failed]), _mean(energy[failed]), gain)
+    failed, tasks = np.array([i.failed for i in val]), [i.task_id for i in val]
+    energy = 1 / (1 + np.exp(-cross_fitted(logit, failed, tasks, seed)))
+    auc = auc_within_problems(tasks, -logit, failed, seed)
+    gain = gain_of_pick(tasks, -logit, failed)
+    right, passing, failing = accuracy(energy, failed), _mean(energy[~failed]), _mean(energy[failed])
+    return Epoch(epoch, loss, auc, right, passing, failing, gain, fit(logit, failed))
 
 
 def _mean(values: np.ndarray) -> float:
@@ -201,20 +217,5 @@ def _learned(body: Any) -> dict[str, torch.Tensor]:
     return {name: value for name, value in body.state_dict().items() if name in learns}
 
 
-def _epoch_to(e: Epoch) -> list[float]:
-    return [
-        e.epoch,
-        e.loss,
-        e.auc.value,
-        e.auc.low,
-        e.auc.high,
-        e.auc.n,
-        e.accuracy,
-        e.energy_pass,
-        e.energy_fail,
-        e.gain,
-    ]
-
-
-def _epoch_from(v: list[float]) -> Epoch:
-    return Epoch(int(v[0]), v[1], Interval(v[2], v[3], v[4], int(v[5])), *v[6:])
+def _epoch_from(kept: dict[str, Any]) -> Epoch:
+    return Epoch(**{**kept, "auc": Interval(**kept["auc"]), "calibration": Calibration(**kept["calibration"])})

@@ -26,6 +26,8 @@ def energies(body: Any, items: list[Item], device: str = "cpu") -> np.ndarray:
         while end < len(order) and (end + 1 - start) * len(encoded[order[end]].ids) <= _TOKENS:
             end += 1
         batch = collate([encoded[at] for at in order[start:end]], device)
-        logits[order[start:end]] = body(batch.ids_BT, batch.length_B).float().cpu().numpy()
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+            logit_B = body(batch.ids_BT, batch.length_B)
+        logits[order[start:end]] = logit_B.float().cpu().numpy()
         start = end
     return logits

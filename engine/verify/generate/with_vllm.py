@@ -64,7 +64,7 @@ class VllmGenerator:
         try:
             outputs = self.engine.chat(chats, sampling_params=each, add_generation_prompt=True, use_tqdm=False)
         except ValueError as error:
-            if "max" not in str(error) or "len" not in str(error):
+            if not any(words in str(error) for words in ("context length", "max_model_len", "maximum model length")):
                 raise
             raise StepFailed(
                 f"a prompt does not fit: raise generate.max_model_len (now {self.max_model_len}). "

@@ -13,7 +13,7 @@ from engine.verify.critic.items import Item, distinct, items_of, require_both_ki
 from engine.verify.critic.leak_probe import probe_auc
 from engine.verify.critic.loop import Interrupted, train
 from engine.verify.critic.losses import listwise, loss_of, margin, pairwise
-from engine.verify.critic.make import fresh_body, trained_body
+from engine.verify.critic.make import fresh_body, trained_critic
 from engine.verify.critic.measure import auc_of, auc_within_problems
 from engine.verify.critic.score import energies
 from engine.verify.critic.tokens import code_tokens, normal_form
@@ -200,5 +200,5 @@ def test_a_pretrained_body_goes_through_the_same_loop_and_back_from_its_checkpoi
     done = train(body, sides, cfg, tmp_path, 0, lambda: False)
     assert torch.equal(body.model.embed_tokens.weight, frozen)
     write_json(tmp_path / "critic.json", {"best": str(done.best.relative_to(tmp_path)), "vocabulary": []})
-    again = trained_body(cfg, tmp_path)
+    again = trained_critic(cfg, tmp_path).body
     assert np.array_equal(energies(body, sides.val), energies(again, sides.val))
