@@ -26,6 +26,8 @@ class Problem:
     """Mean log-probability of a token, where the generator says."""
     outputs: tuple[tuple[str, ...], ...] = ()
     """Fingerprints of what each candidate returned on the tests' inputs, no expected value among them."""
+    greedy: bool | None = None
+    """Whether the generator's most probable answer passes, where it was asked for."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Comparison:
     choices: dict[str, Choice]
     gain: Choice
     """The critic over the random pick, paired."""
+    over: dict[str, Choice]
+    """The critic over every other way, paired."""
     share_of_gap: float
     """Of the way from random to oracle; NaN where there is none."""
     curves: dict[str, list[float]]
@@ -107,12 +111,17 @@ def compare(problems: list[Problem], draws: int, seed: int) -> Comparison:
     resampled = rng.integers(0, len(problems), (draws, len(problems)))
     rows = {name: np.array(values) for name, values in _picks(problems).items()}
     choices = {name: _choice(name, values, resampled) for name, values in rows.items()}
-    gain = _choice("critic over random", rows["critic"] - rows["random"], resampled)
+    over = {
+        name: _choice(f"critic over {name}", rows["critic"] - values, resampled)
+        for name, values in rows.items()
+        if name not in ("critic", "oracle")
+    }
+    gain = over["random"]
     room = choices["oracle"].value - choices["random"].value
     share = gain.value / room if room > 0 else float("nan")
     most = min(len(p.passed) for p in problems)
     sizes = [k for k in (1, 2, 3, 5, 8, 12, 16, 24, 32, 50, 64, 100, 128, 256) if k <= most]
-    return Comparison(choices, gain, share, _curves(problems, sizes), sizes, _pass_at(problems, most))
+    return Comparison(choices, gain, over, share, _curves(problems, sizes), sizes, _pass_at(problems, most))
 
 
 def _picks(problems: list[Problem]) -> dict[str, list[float]]:
@@ -121,6 +130,8 @@ def _picks(problems: list[Problem]) -> dict[str, list[float]]:
         found["random"].append(float(p.passed.mean()))
         found["critic"].append(top(-p.logit, p.passed))
         found["shortest"].append(top(-p.length, p.passed))
+        if p.greedy is not None:
+            found["greedy"].append(float(p.greedy))
         if p.logprob is not None:
             found["mean log-probability"].append(top(p.logprob, p.passed))
         if p.outputs:

@@ -7,13 +7,15 @@ from engine.verify.ranking import Comparison
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
 
-def markdown(found: Comparison, about: dict[str, object]) -> str:
-    """The whole report."""
+def markdown(found: Comparison, about: dict[str, object], absent: dict[str, str] | None = None) -> str:
+    """The whole report. `absent`: ways of choosing that this pool can't have, with the reason."""
     lines = ["# Best of N", ""]
     lines += [f"- {name}: {value}" for name, value in about.items()]
-    lines += ["", "| choice | pass@1 | 95 % interval over problems |", "|---|---|---|"]
+    lines += ["", "| choice | pass@1 | 95 % interval over problems | the critic less it, paired |", "|---|---|---|---|"]
     for choice in sorted(found.choices.values(), key=lambda c: c.value):
-        lines.append(f"| {choice.name} | {percent(choice.value)} | {percent(choice.low)} to {percent(choice.high)} |")
+        interval = f"{percent(choice.low)} to {percent(choice.high)}"
+        lines.append(f"| {choice.name} | {percent(choice.value)} | {interval} | {_less(found, choice.name)} |")
+    lines += [f"| {name} | absent | {why} | |" for name, why in (absent or {}).items()]
     gain = found.gain
     lines += [
         "",
@@ -29,6 +31,13 @@ def markdown(found: Comparison, about: dict[str, object]) -> str:
     lines += ["", "pass@k (unbiased): " + ", ".join(f"pass@{k} {percent(v)}" for k, v in found.pass_at.items())]
     lines += ["", "```", terminal(found), "```", ""]
     return "\n".join(lines)
+
+
+def _less(found: Comparison, name: str) -> str:
+    if name not in found.over:
+        return ""
+    over = found.over[name]
+    return f"{100 * over.value:+.2f} [{100 * over.low:+.2f}, {100 * over.high:+.2f}]"
 
 
 def terminal(found: Comparison) -> str:

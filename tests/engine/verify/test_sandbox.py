@@ -1,14 +1,28 @@
 """What the sandbox says about honest, wrong, slow and broken programs."""
 
+import collections
 import dataclasses
+import os
+import pickle
 
 import pytest
 
+from engine.verify.sandbox import frames
 from engine.verify.sandbox.judge import Judge
 from engine.verify.sandbox.link import Standing, Zygote
-from engine.verify.sandbox.pool import Pool
+from engine.verify.sandbox.pool import Pool, _Worker
 from engine.verify.sandbox.tier import open_zygote, tier_of
-from engine.verify.sandbox.verdict import FAIL, PASS, TIMEOUT, Limits, NoIsolation, Sample, SandboxBroken, Tests
+from engine.verify.sandbox.verdict import (
+    FAIL,
+    PASS,
+    TIMEOUT,
+    Limits,
+    NoIsolation,
+    Sample,
+    SandboxBroken,
+    Tests,
+    Verdict,
+)
 
 
 @pytest.fixture(scope="module")
@@ -218,3 +232,17 @@ def test_a_caller_that_stops_early_leaves_the_pool_usable(judge):
         next(iter(pool.judge(samples)))
         again = [dataclasses.replace(s, key=f"again-{s.key}") for s in samples[:3]]
         assert sorted(v.key for v in pool.judge(again)) == ["again-0", "again-1", "again-2"]
+
+
+def test_a_message_that_came_along_with_another_is_heard_at_once(judge):
+    """One read may bring two: the second wakes nobody, and its samples once waited until their worker was taken for stuck."""
+    read, write = os.pipe()
+    said = [[Verdict("a", "PASS", "ok", 1, 1)], [Verdict("b", "PASS", "ok", 1, 1)]]
+    for verdicts in said:
+        frames.send(write, pickle.dumps(verdicts))
+    samples = [Sample(key, "", Tests()) for key in ("a", "b")]
+    worker = _Worker(None, frames.Reader(read, 1 << 20), collections.deque(samples))
+    with Pool(1) as pool:
+        assert [verdict.key for _, verdict in pool._hear(worker)] == ["a", "b"]
+    os.close(read)
+    os.close(write)

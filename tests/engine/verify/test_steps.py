@@ -9,6 +9,7 @@ import pytest
 from engine.config.load import ConfigError, check, presets_of, resolve
 from engine.config.verify import VerifyConfig
 from engine.verify import execute, load_problems, rank, refine, train_critic
+from engine.verify.problems import own
 from engine.verify.rows import read
 from engine.verify.step import StepFailed
 
@@ -113,3 +114,50 @@ def test_equal_programs_run_once_and_all_get_the_verdict():
 def test_a_part_must_be_named():
     with pytest.raises(ConfigError, match="train or test"):
         execute.main(["--preset", "smoke"])
+
+
+def test_a_phase_runs_with_a_model_and_has_its_baselines(work, tiny_model):
+    """A random model writes no program that passes: references stand in for some, so that there is something to rank."""
+    words = [
+        "--preset",
+        "smoke",
+        "problems.limit=4",
+        "generate.n_train=4",
+        "generate.n_test=4",
+        "generate.max_tokens=8",
+    ]
+    words += ["generate.backend=transformers", f"generate.model={tiny_model}"]
+    load_problems.main(words)
+    for part in ("train", "test"):
+        generate.main([part, *words])
+        let_some_pass(work / ("mbpp_generations.jsonl" if part == "train" else "mbpp_test_generations.jsonl"))
+        execute.main([part, *words])
+    train_critic.main(words)
+    rank.main(words)
+    told = json.loads((work / "ranking.json").read_text())
+    assert told["absent"] == {}
+    assert told["choices"]["greedy"]["value"] == 0.0
+    assert 0 <= told["choices"]["mean log-probability"]["value"] <= told["choices"]["oracle"]["value"] == 1.0
+    assert "mean log-probability" in told["critic_over"]
+    assert len(list(read(work / "mbpp_test_greedy.jsonl"))) == 4
+
+
+def let_some_pass(path):
+    references = {p.task_id: p.reference for p in own.load()}
+    rows = list(read(path))
+    for row in rows[::2]:
+        row["code"] = references[row["task_id"]]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_without_a_model_greedy_and_log_probability_are_absent_with_the_reason(work):
+    words = ["--preset", "smoke", "problems.limit=6", "generate.n_train=6", "generate.n_test=4"]
+    for part in ("train", "test"):
+        generate.main([part, *words])
+        execute.main([part, *words])
+    train_critic.main(words)
+    rank.main(words)
+    assert not (work / "mbpp_test_greedy.jsonl").exists()
+    told = json.loads((work / "ranking.json").read_text())
+    assert set(told["absent"]) == {"greedy", "mean log-probability"}
+    assert "| greedy | absent | the generator is offline" in (work / "ranking.md").read_text()
