@@ -3,11 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.config.mugrokfast import MuGrokfastConfig
 from engine.quietstar.body import Body
 from tests.engine.quietstar import tiny
-
-FAST = {"muon_lr": 1e-3}
 
 
 @pytest.fixture(autouse=True)
