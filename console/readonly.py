@@ -18,8 +18,6 @@ LOOKING: dict[str, tuple[str, tuple[str | None, ...]] | None] = {
     "runs": None,
     "notes": ("withdraw", (None,)),
     "compare": None,
-    "report": None,
-    "context": None,
     "status": None,
     "logs": None,
     "events": None,

@@ -3,6 +3,8 @@
 QuietstarError
 ├── ThoughtError      a thought that can't be had from this model on this text
 ├── ModelFileError    a model file is missing, broken, or of another kind than the step needs
+├── ExamplesError     reasoning examples are missing, broken, or leave a strategy out
+├── PromptError       a prompt or a text that the model has no room for, or no tokens to say
 ├── ResumeError       a checkpoint is of other settings, or broken
 └── NotANumber        the loss is none; the batch that made it so was saved
 """
@@ -24,6 +26,14 @@ class ThoughtError(QuietstarError):
 
 
 class ModelFileError(QuietstarError):
+    pass
+
+
+class ExamplesError(QuietstarError):
+    pass
+
+
+class PromptError(QuietstarError):
     pass
 
 

@@ -28,6 +28,15 @@ def watch_logits(model: nn.Module, threshold: float | None) -> QKClip | None:
     return _watch_hugging_face(model, threshold)
 
 
+def unwatch(model: nn.Module) -> None:
+    """Nobody looks any more."""
+    if isinstance(model, Body):
+        model.watch = None
+    for module in model.modules():
+        if getattr(module, "qk_clip", None) is not None:
+            module.qk_clip = None
+
+
 def _watch_hugging_face(model: Any, threshold: float) -> QKClip:
     """transformers lets attention be replaced by name; ours looks, then does what `sdpa` does."""
     attentions = {m.layer_idx: m for m in model.modules() if hasattr(m, "layer_idx") and _has_maps(m)}
