@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from console.workspace import Workspace
 
 
+_RECENT = 50  # runs that are looked through for one whose config today's files can still make
+
+
 @dataclass(frozen=True)
 class Again:
     """What would run."""
@@ -55,6 +58,18 @@ def _choice(space: Workspace, phase: Phase, spec: RunSpec) -> tuple[str, dict[st
         raise UserError(f"{spec.run_id} ran at preset {spec.preset}, which {phase.phase} has no more")
     base = space.choose(phase, spec.preset)
     return spec.preset, differing(base.config, spec.config)
+
+
+def newest_variant(space: Workspace, phase: Phase, preset: str | None = None) -> Resolved:
+    """The variant that a phase ran at last (at a preset): what a page about it is about; its plain preset if it never ran."""
+    name = space.project.name
+    runs = space.store.runs(name, phase.phase, limit=_RECENT)
+    for row in (r for r in runs if preset in (None, r.preset)):
+        spec = None if row.unreadable else read_spec(space.paths(row.run_id).spec)
+        found = resolved_as(space, spec) if spec is not None else None
+        if found is not None and found[1].variant == row.variant:
+            return found[1]
+    return space.choose(phase, preset)
 
 
 def resolved_as(space: Workspace, spec: RunSpec) -> tuple[Phase, Resolved] | None:

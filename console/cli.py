@@ -26,6 +26,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "run": ("running", "run one step, or every step of a phase in order with its gates between"),
     "runs": ("finding", "list runs, newest first; --query asks by config, metrics, tags, age, cost"),
     "compare": ("comparing", "runs side by side: what differs in their configs, final values, curves"),
+    "report": ("reporting", "a phase as a page to share: goal, gates, results over seeds, charts, provenance, costs"),
+    "context": ("reporting", "the one page to resume the work from: where it stands, what comes next, how"),
     "rerun": ("rerunning", "run a step again with the config of an earlier run"),
     "delete": ("deleting", "delete runs with care: says what goes, refuses what others stand on"),
     "tag": ("finding", "put tags on runs (--remove takes them off)"),

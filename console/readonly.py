@@ -18,6 +18,8 @@ LOOKING: dict[str, tuple[str, tuple[str | None, ...]] | None] = {
     "runs": None,
     "notes": ("withdraw", (None,)),
     "compare": None,
+    "report": None,
+    "context": None,
     "status": None,
     "logs": None,
     "events": None,

@@ -34,6 +34,8 @@ CREATE TABLE IF NOT EXISTS runs (
 );
 CREATE INDEX IF NOT EXISTS runs_by_phase ON runs (project, phase, created);
 CREATE INDEX IF NOT EXISTS runs_by_project ON runs (project, created);
+CREATE INDEX IF NOT EXISTS runs_by_variant ON runs (project, phase, variant);
+CREATE INDEX IF NOT EXISTS runs_by_family ON runs (project, phase, family);
 CREATE INDEX IF NOT EXISTS runs_open ON runs (final);
 CREATE TABLE IF NOT EXISTS evidence (run_id TEXT PRIMARY KEY, body TEXT);
 CREATE TABLE IF NOT EXISTS words (
@@ -261,12 +263,10 @@ class Store:
 
     def runs_of(self, project: str, phase: str, preset: str, variant: str, family: str) -> list[RunRow]:
         """The runs that may speak for a variant: its own and those of its family, newest first."""
-        where, values = _equal(project=project, phase=phase, preset=preset)
-        query = (
-            f"SELECT {_COLUMNS} FROM runs WHERE {' AND '.join(where)} AND (variant = ? OR family = ?)"
-            " ORDER BY created DESC, run_id DESC"
-        )
-        return [row_of_values(found) for found in self._db.execute(query, [*values, variant, family])]
+        half = f"SELECT {_COLUMNS} FROM runs WHERE project = ? AND phase = ? AND preset = ? AND "
+        query = f"{half} variant = ? UNION {half} family = ? ORDER BY created DESC, run_id DESC"
+        same = (project, phase, preset)
+        return [row_of_values(found) for found in self._db.execute(query, [*same, variant, *same, family])]
 
     def presets_used(self, project: str, phase: str) -> set[str]:
         query = "SELECT DISTINCT preset FROM runs WHERE project = ? AND phase = ?"

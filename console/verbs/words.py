@@ -98,6 +98,23 @@ def compare(p: ArgumentParser) -> None:
     _json(p)
 
 
+def _page(p: ArgumentParser) -> None:
+    p.add_argument("--html", action="store_true", help="one HTML file that needs nothing else (Markdown otherwise)")
+    p.add_argument("--out", metavar="FILE", help="write it there; .html makes HTML, beside .md lie the charts as SVG")
+    _json(p)
+
+
+def report(p: ArgumentParser) -> None:
+    _phase(p)
+    _preset(p)
+    _page(p)
+
+
+def context(p: ArgumentParser) -> None:
+    p.add_argument("phase", metavar="PHASE", nargs="?", help="the phase that is worked on (what ran last, without it)")
+    _page(p)
+
+
 def rerun(p: ArgumentParser) -> None:
     _run_word(p)
     p.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="override a value of the config")
@@ -287,6 +304,8 @@ ARGUMENTS: dict[str, Callable[[ArgumentParser], None]] = {
     "run": run,
     "runs": runs,
     "compare": compare,
+    "report": report,
+    "context": context,
     "rerun": rerun,
     "delete": delete,
     "tag": tag,

@@ -31,6 +31,17 @@ class Pretrain(_Part):
     context: int = Field(default=64, ge=32)
 
 
+class RlOptimizer(MuGrokfastConfig):
+    """MuGrokfast with the source's setting for reinforcement learning; naming one value leaves the others at it."""
+
+    muon_lr: float = Field(default=5e-4, gt=0)
+    grokfast_lambda: float = Field(default=0.1, ge=0)
+    qk_clip_threshold: float | None = Field(default=25.0, gt=0)
+    kl_coefficient: float = Field(default=0.1, ge=0)
+    """Weight of the exact KL to the frozen baked model in the loss."""
+    weight_decay: float = Field(default=0.0, ge=0)
+
+
 class Stage(_Part):
     """From a share of the episodes on, thoughts have this many tokens."""
 
@@ -65,8 +76,7 @@ class Rl(_Part):
     entropy_weight: float = Field(default=0.01, ge=0)
     entropy_decay: float = Field(default=0.9995, gt=0, le=1)
     entropy_floor: float = Field(default=0.001, ge=0)
-    optimizer: MuGrokfastConfig = MuGrokfastConfig.rl()
-    """Its `kl_coefficient` is the weight of the KL to the baked model in the loss."""
+    optimizer: RlOptimizer = RlOptimizer()
     edges_rate: float = Field(default=10.0, gt=0)
     """How many times the rate of the start and the end token is the others'."""
     warmup: int = Field(default=500, ge=0)

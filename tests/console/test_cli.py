@@ -42,6 +42,8 @@ LOOKS: dict[str, tuple[tuple[str, ...], type]] = {
     "config": (("phase1",), dict),
     "runs": ((), list),
     "notes": ((), list),
+    "report": (("phase1",), dict),
+    "context": ((), dict),
     "compare": (("last",), dict),
     "status": (("last",), dict),
     "why": (("last",), dict),

@@ -27,8 +27,9 @@ class Box:
         """The server with its key known; a port of a proxy stands for the server's own."""
         known = self.folder / "known_hosts"
         known.write_text(f"{self.server.known_as} {self.server.host_public()}\n")
+        address = "127.0.0.1" if port else self.server.address
         return Target(
-            "box", "127.0.0.1", port or self.server.port, getpass.getuser(), (self.key,), known_hosts=(known,),
+            "box", address, port or self.server.port, getpass.getuser(), (self.key,), known_hosts=(known,),
             host_key_alias=self.server.known_as,
         )  # fmt: skip
 

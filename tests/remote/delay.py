@@ -13,8 +13,8 @@ from typing import Any
 class Proxy:
     """`with Proxy(port, delay_s=0.025) as proxy: … proxy.port`; the delay holds for each direction."""
 
-    def __init__(self, to_port: int, delay_s: float = 0.0) -> None:
-        self._to_port, self._delay_s = to_port, delay_s
+    def __init__(self, to_port: int, delay_s: float = 0.0, to_address: str = "127.0.0.1") -> None:
+        self._to_port, self._delay_s, self._to_address = to_port, delay_s, to_address
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._writers: set[asyncio.StreamWriter] = set()
@@ -59,7 +59,7 @@ class Proxy:
             writer.transport.abort()
             return
         self.connections += 1
-        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._to_port)
+        there_reader, there_writer = await asyncio.open_connection(self._to_address, self._to_port)
         for end in (writer, there_writer):
             end.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._writers.add(end)

@@ -52,6 +52,9 @@ class Sshd:
     host_keys: Sequence[str] = ("ed25519",)
     options: Sequence[str] = ()
     port: int = field(default_factory=free_port)
+    address: str = "127.0.0.1"
+    inside: Sequence[str] = ()
+    """What the server is started through, such as `ip netns exec NAME`."""
 
     def __enter__(self) -> Sshd:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -63,7 +66,7 @@ class Sshd:
         config = self.folder / "sshd_config"
         lines = [
             f"Port {self.port}",
-            "ListenAddress 127.0.0.1",
+            f"ListenAddress {self.address}",
             *(f"HostKey {key}" for key in keys),
             f"AuthorizedKeysFile {authorized}",
             f"PidFile {self.folder / 'pid'}",
@@ -77,7 +80,7 @@ class Sshd:
         config.write_text("\n".join(lines) + "\n")
         self.log = self.folder / "log"
         with open(self.log, "wb") as log:
-            self._process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(config)], stderr=log)
+            self._process = subprocess.Popen([*self.inside, SSHD, "-D", "-e", "-f", str(config)], stderr=log)
         until(lambda: self._process.poll() is not None or "Server listening" in self.log.read_text(), "sshd to listen")
         if self._process.poll() is not None:
             raise RuntimeError(f"sshd did not start: {self.log.read_text()}")
@@ -96,7 +99,7 @@ class Sshd:
 
     @property
     def known_as(self) -> str:
-        return f"[127.0.0.1]:{self.port}"
+        return f"[{self.address}]:{self.port}"
 
     def config_entry(self, alias: str, key: Path, *more: str) -> str:
         """A block of ssh_config that leads here."""

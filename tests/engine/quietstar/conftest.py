@@ -3,11 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.config.mugrokfast import MuGrokfastConfig
+from engine.config.quietstar_rl import RlOptimizer
 from engine.quietstar.body import Body
 from tests.engine.quietstar import tiny
-
-FAST = {"muon_lr": 1e-3}
 
 
 @pytest.fixture(autouse=True)
@@ -26,9 +24,7 @@ def unsure() -> Body:
 def honest(unsure: Body) -> Body:
     """The same after it learned by reward: thinks rightly, and answers by its thoughts."""
     cfg = tiny.RL.model_copy(update={"episodes": 30, "batch": 48, "thoughts": 6})
-    learner, _ = tiny.learner(
-        unsure, cfg.model_copy(update={"optimizer": MuGrokfastConfig.rl().model_copy(update=FAST)})
-    )
+    learner, _ = tiny.learner(unsure, cfg.model_copy(update={"optimizer": RlOptimizer(muon_lr=1e-3)}))
     texts = tiny.texts(cfg)
     for episode in range(cfg.episodes):
         learner.episode(texts.batch(episode), 4)

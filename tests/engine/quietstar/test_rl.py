@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from engine.config.load import check, merge
+from engine.config.load import check, merge, presets_of, resolve
+from engine.config.mugrokfast import MuGrokfastConfig
 from engine.config.quietstar import QuietstarConfig
 from engine.quietstar import antitheater, handoff, model_file, names, rl, rl_checkpoint, rl_setup, theater
 from engine.quietstar.body import Body, Size
@@ -20,6 +21,7 @@ from engine.quietstar.theater import Finding, Verdict
 from engine.registry import Registry
 from tests.engine.quietstar import tiny
 
+CONFIGS = Path(__file__).parents[3] / "configs"
 TINY: dict[str, Any] = {
     "preset": "tiny",
     "rl": {
@@ -78,6 +80,16 @@ def weights(work: Path) -> dict[str, torch.Tensor]:
 
 def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
     return one.keys() == two.keys() and all(torch.equal(value, two[name]) for name, value in one.items())
+
+
+def test_naming_one_value_of_the_optimizer_leaves_the_others_as_the_source_has_them() -> None:
+    named = config(rl={"optimizer": {"muon_lr": 1e-3}}).rl.optimizer
+    assert named.model_dump() == MuGrokfastConfig.rl().model_dump() | {"muon_lr": 1e-3}
+
+
+@pytest.mark.parametrize("preset", presets_of(CONFIGS, names.PHASE))
+def test_every_preset_loads(preset: str) -> None:
+    assert check(QuietstarConfig, resolve(CONFIGS, names.PHASE, preset), preset).preset == preset
 
 
 def test_it_leaves_a_model_that_thinks_and_its_figures(work: Path) -> None:
