@@ -29,7 +29,7 @@ from engine.protocol.layout import Root, safe_id
 from engine.protocol.plan import Plan
 from engine.protocol.plan_status import status_on_host
 from engine.protocol.spec import RunSpec
-from engine.supervisor import execute, ops, trees
+from engine.supervisor import execute, ops, tree_leftovers, trees
 from engine.supervisor.slots import count_gpus
 
 Args = dict[str, Any]
@@ -76,7 +76,7 @@ class Answers:
             "shell": self._shell,
         }
         """Answered by a thread, so that a start of Python or a large file keeps nobody waiting."""
-        self.afterwards: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self.afterwards: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         """Work that makes the next answer faster; done when this one is given."""
 
     def _facts(self, args: Args) -> Answer:
@@ -173,6 +173,7 @@ class Answers:
                 return {"missing": None if seen is None else seen.missing}, b""
             path = trees.build(self.root, order, seen, incoming)
             self.afterwards.put(lambda: trees.lay_ahead(self.root, order.tree))
+            self.afterwards.put(lambda: tree_leftovers.clear(self.root))
         except trees.BadContent as error:
             raise Refusal("launch", str(error)) from None
         return {"path": str(path), "missing": []}, b""
