@@ -51,6 +51,7 @@ def main(argv: list[str]) -> None:
         raise StepFailed("a second round needs feedback: set generate.visible_tests to at least 1")
     critic = trained_critic(step.cfg.critic, step.work)
     problems = {p.task_id: p for p in step.problems() if not p.set_aside}
+    require_visible(list(problems.values()), step.cfg.generate.visible_tests)
     pool = _first_pool(step, problems)
     with open_sandbox(step.cfg.sandbox) as sandbox:
         known = _judged(_scored(pool, problems, critic), problems, sandbox, step)
@@ -58,6 +59,16 @@ def main(argv: list[str]) -> None:
         made = _second_round(step, first, problems)
         refined = _judged(_scored(made, problems, critic), problems, sandbox, step)
     _report(step, known, {task: first[task] + refined.get(task, []) for task in first})
+
+
+def require_visible(problems: list[Problem], shown: int) -> None:
+    """Feedback must come from tests that the prompt shows and that don't judge: otherwise the second round sees the answers."""
+    blind = [p.task_id for p in problems if len(p.visible) <= shown]
+    if blind:
+        raise StepFailed(
+            f"{len(blind)} problems ({blind[0]}, …) have no test to show that does not judge them, so there is no feedback for a "
+            "second round. It works on MBPP's problems; leave this step out for others"
+        )
 
 
 def _first_pool(step: Step, problems: dict[str, Problem]) -> list[Candidate]:

@@ -63,7 +63,7 @@ class VllmGenerator:
         each = [self._params(unit) for unit in units]
         try:
             outputs = self.engine.chat(chats, sampling_params=each, add_generation_prompt=True, use_tqdm=False)
-        except ValueError as error:
+        except Exception as error:  # vLLM's own class, which older versions call ValueError
             if not any(words in str(error) for words in ("context length", "max_model_len", "maximum model length")):
                 raise
             raise StepFailed(

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from engine.verify.sandbox.verdict import Limits, Sample, SandboxBroken, Verdict
 
 _CHUNK = 8
+_ENGINE = Path(__file__).resolve().parents[2]  # sent along: a node need not have a checkout
 
 
 class _Node:
@@ -27,6 +29,11 @@ class _Node:
 
     def ready(self) -> str:
         return self.tier
+
+    def where(self) -> str:
+        import ray
+
+        return str(ray.get_runtime_context().get_node_id())
 
     def judge_all(self, samples: list[Sample]) -> list[Verdict]:
         return [self.judge.judge(sample) for sample in samples]
@@ -43,8 +50,8 @@ class RayPool:
                 "sandbox.backend=ray needs Ray: pip install 'ray>=2.40', or sandbox.backend=local"
             ) from None
         self._ray: Any = ray
-        if not ray.is_initialized():
-            ray.init(logging_level="ERROR")
+        if not ray.is_initialized():  # the cluster that $RAY_ADDRESS names, else one on this machine
+            ray.init(logging_level="ERROR", runtime_env={"py_modules": [str(_ENGINE)]})
         count = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         actor = ray.remote(num_cpus=1, scheduling_strategy="SPREAD")(_Node)
         self._make = lambda: actor.remote(limits, unsafe)
@@ -70,35 +77,37 @@ class RayPool:
 
     def _round(self, samples: Iterator[Sample], chunk: int, actors: int) -> Iterator[tuple[Sample, Verdict]]:
         free = collections.deque(range(actors))
-        again: collections.deque[list[Sample]] = collections.deque()
+        again: collections.deque[list[Sample]] = collections.deque()  # were in the hands of an actor that died
         under_way: dict[Any, tuple[int, list[Sample], bool]] = {}
         while True:
-            while free and (
-                batch := again.popleft() if again else [s for _, s in zip(range(chunk), samples, strict=False)]
-            ):
+            while free:
+                retried = bool(again)
+                batch = again.popleft() if again else [s for _, s in zip(range(chunk), samples, strict=False)]
+                if not batch:
+                    break
                 at = free.popleft()
-                retried = bool(again) or any(batch is b for b in again)
                 under_way[self._actors[at].judge_all.remote(batch)] = (at, batch, retried)
             if not under_way:
                 return
             (ready,), _ = self._ray.wait(list(under_way), num_returns=1)
             at, batch, retried = under_way.pop(ready)
-            verdicts = self._verdicts(ready, at, batch, retried, again)
             free.append(at)
-            yield from zip(batch, verdicts, strict=False)
+            verdicts = self._verdicts(ready, batch)
+            if verdicts is not None:
+                yield from zip(batch, verdicts, strict=True)
+            elif retried:
+                raise SandboxBroken(f"a cluster node died twice over {batch[0].key}; nothing was labelled by it")
+            else:
+                self._actors[at] = self._make()
+                again += [[sample] for sample in batch]  # alone, so that a second death names its sample
 
-    def _verdicts(self, ready: Any, at: int, batch: list[Sample], retried: bool, again: Any) -> list[Verdict]:
+    def _verdicts(self, ready: Any, batch: list[Sample]) -> list[Verdict] | None:
+        """None where the actor died over them."""
         try:
             found: list[Verdict] = self._get(ready)
-            return found
         except self._ray.exceptions.RayActorError:
-            if retried:
-                raise SandboxBroken(
-                    f"a cluster node died twice over {batch[0].key}; nothing was labelled by it"
-                ) from None
-            self._actors[at] = self._make()
-            again.append(batch)
-            return []
+            return None
+        return found
 
     def close(self) -> None:
         for actor in self._actors:
