@@ -2,11 +2,13 @@
 
 import importlib
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from engine.config.load import ConfigError, check, presets_of, resolve
+from engine.config.phase import load_phase
 from engine.config.verify import VerifyConfig
 from engine.verify import execute, load_problems, rank, refine, train_critic
 from engine.verify.problems import own
@@ -38,6 +40,22 @@ def test_published_sizes_follow_from_the_presets():
 def test_a_split_for_both_is_refused():
     with pytest.raises(ConfigError, match="for training and for testing"):
         check(VerifyConfig, {"preset": "x", "problems": {"train_splits": ["test"]}}, "here")
+
+
+@pytest.mark.parametrize("phase", _PHASES)
+def test_every_step_that_needs_a_model_asks_for_the_gpus_that_its_preset_uses(phase):
+    steps = {step.step: step for step in load_phase(_CONFIGS / "phases" / f"{phase}.yaml").steps}
+    for name in presets_of(_CONFIGS, phase):
+        cfg = check(VerifyConfig, resolve(_CONFIGS, phase, name), "")
+        engines = cfg.generate.tensor_parallel * cfg.generate.data_parallel
+        for step in ("generate-train", "generate-test"):
+            assert steps[step].gpus_at(name) == (0 if cfg.generate.backend == "offline" else engines), (name, step)
+
+
+def test_a_transfer_trains_on_one_set_and_tests_on_another():
+    cfg = check(VerifyConfig, resolve(_CONFIGS, "phase14-best-of-n", "humaneval"), "")
+    assert (cfg.problems.source_of("train"), cfg.problems.source_of("test")) == ("sanitized", "humaneval")
+    assert 164 * cfg.generate.n_test == 8_200
 
 
 @pytest.fixture
@@ -161,3 +179,34 @@ def test_without_a_model_greedy_and_log_probability_are_absent_with_the_reason(w
     told = json.loads((work / "ranking.json").read_text())
     assert set(told["absent"]) == {"greedy", "mean log-probability"}
     assert "| greedy | absent | the generator is offline" in (work / "ranking.md").read_text()
+
+
+_DATA = Path(os.environ.get("FRACTAL_DATA") or _CONFIGS.parent.parent / "shared" / "data")
+
+
+@pytest.mark.skipif(not (_DATA / "HumanEval.jsonl.gz").exists(), reason=f"no HumanEval in {_DATA} (set FRACTAL_DATA)")
+def test_a_critic_of_mbpp_ranks_humaneval(work, monkeypatch):
+    """The transfer, with references and slips in a model's place."""
+    monkeypatch.setenv("FRACTAL_DATA", str(_DATA))
+    words = ["--preset", "smoke", "problems.source=sanitized", "problems.test_source=humaneval", "problems.limit=5"]
+    for part in ("train", "test"):
+        generate.main([part, *words])
+        execute.main([part, *words])
+    train_critic.main(words)
+    rank.main(words)
+    assert {row["task_id"].split("/")[0] for row in read(work / "mbpp_test_labeled.jsonl")} == {"humaneval"}
+    assert json.loads((work / "ranking.json").read_text())["choices"]["oracle"]["value"] > 0
+    with pytest.raises(StepFailed, match="no test to show that does not judge"):
+        refine.main(words)
+
+
+def test_no_passing_sample_is_said_and_divides_nothing(work, capsys):
+    words = ["--preset", "smoke", "problems.limit=3", "generate.n_train=4", "generate.n_test=4"]
+    for part, name in (("train", "mbpp_generations.jsonl"), ("test", "mbpp_test_generations.jsonl")):
+        generate.main([part, *words])
+        rows = [{**row, "code": "def nothing(): pass\n"} for row in read(work / name)]
+        (work / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+        execute.main([part, *words])
+        assert "not one candidate passes" in capsys.readouterr().out
+    with pytest.raises(StepFailed, match="every one fails"):
+        train_critic.main(words)
