@@ -260,6 +260,11 @@ class ConsoleApp(App[int]):
         if isinstance(self.screen, ConsoleScreen):
             self.push_screen(JumpScreen(panes_of(self.screen)), to)
 
+    def action_notes(self) -> None:
+        from console.screens.notes import NotesScreen
+
+        self.push_screen(NotesScreen())
+
     def action_help(self) -> None:
         from console.screens.help import HelpScreen
 

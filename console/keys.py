@@ -40,6 +40,7 @@ EVERYWHERE = (
     Key("3", "app.show('compare')", "Compare"),
     Key("4", "app.show('instances')", "Instances"),
     Key("5", "app.show('registry')", "Registry"),
+    Key("N", "app.notes", "Notes", "Search the notes and learnings; write one on the phase.", footer=False),
     Key("ctrl+o", "app.jump", "Jump", "Letters on the panes; a letter goes to its pane.", footer=False),
     Key("question_mark", "app.help", "Help"),
     Key("colon", "app.command_palette", "Palette", "Every action by name (also ctrl+p).", footer=False),
@@ -146,7 +147,21 @@ REGISTRY = (
     Key("tab", "app.focus_next", "Next pane", footer=False),
 )
 
+NOTES = (
+    Key("enter", "choose", "Open the run", "That the highlighted note is about."),
+    Key(
+        "ctrl+n",
+        "add",
+        "Write",
+        "A note on the phase that was chosen last; `!` before it makes a learning.",
+        changes=True,
+    ),
+    Key("ctrl+t", "withdraw", "Withdraw", "Cross the note out; it stays in the exported log.", changes=True),
+    Key("escape", "close", "Close"),
+)
+
 SCREENS = {
+    "notes": NOTES,
     "phases": PHASES,
     "run": RUN,
     "runs": RUNS,

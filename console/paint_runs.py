@@ -37,7 +37,7 @@ def run_columns(asked: Sequence[str], all_projects: bool = False) -> list[Column
         Column("step", "step", 14, rank=1, most=24),
         *(Column(name, _tail(name), _ASKED_WIDTH, rank=2, right=True) for name in asked),
         Column("variant", "preset", 18, rank=4, most=44),
-        Column("age", "created", 10, rank=3),
+        Column("age", "created", 12, rank=3),
         Column("took", "took", 12, rank=5),
         Column("tag", "tags", 12, rank=7, most=30),
         Column("note", "notes", 5, rank=9, right=True),

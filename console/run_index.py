@@ -128,6 +128,10 @@ class RunIndex:
     def notes_of(self, run_id: str) -> list[Note]:
         return Notes(self._db).find(run_id=run_id)
 
+    def notes(self, words: Sequence[str], project: str) -> list[Note]:
+        """A project's notes that hold every word, oldest first."""
+        return Notes(self._db).find(words, project)
+
     def _some_lines(self, ids: Sequence[str], asked: Sequence[str]) -> dict[str, RunLine]:
         made = Where()
         places = ", ".join(made.add(run_id) for run_id in ids)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -45,21 +45,30 @@ def tag(app: ConsoleApp, run_ids: Sequence[str]) -> None:
 
 
 def note(app: ConsoleApp, run_id: str) -> None:
-    """Ask for a note, keep it."""
+    """Ask for a note on a run, keep it."""
+    _ask_note(app, f"Note on {run_id}", lambda space: (row.phase if (row := space.store.run(run_id)) else "", run_id))
 
+
+def note_phase(app: ConsoleApp, phase: str) -> None:
+    """The same on a phase."""
+    _ask_note(app, f"Note on {phase}", lambda space: (phase, None))
+
+
+def _ask_note(app: ConsoleApp, title: str, about: Callable[[Workspace], tuple[str, str | None]]) -> None:
     def keep(words: str | None) -> None:
         kind, body = ("learning", words[1:]) if words and words.startswith("!") else ("note", words or "")
 
         def work(space: Workspace) -> Done:
-            row = space.store.run(run_id)
-            project, phase = (row.project, row.phase) if row else (space.project.name, "")
+            phase, run_id = about(space)
+            row = space.store.run(run_id) if run_id else None
+            project = row.project if row else space.project.name
             space.store.notes.add(kind, project, phase, run_id, body, whoami(), time.time())
             return Done(f"{kind} kept")
 
         if words:
             app.desk.do(work)
 
-    app.push_screen(Ask(f"Note on {run_id}", "what is to be kept; begin with ! for a learning beyond this run"), keep)
+    app.push_screen(Ask(title, "what is to be kept; begin with ! for a learning beyond this run"), keep)
 
 
 def rerun(app: ConsoleApp, run_id: str) -> None:
@@ -123,7 +132,7 @@ class DeleteDialog(ModalScreen[DeleteAnswer | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Cancel"),
-        Binding("ctrl+f", "files", "Its files too"),
+        Binding("ctrl+f", "files", "Its files too", priority=True),
     ]
 
     def __init__(self, every: list[Doomed]) -> None:

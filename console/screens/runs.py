@@ -128,7 +128,8 @@ class RunsScreen(ConsoleScreen):
         self.table.border_subtitle = self.problem
         self.table.set_class(bool(self.problem), "-problem")
         down = self.sort.descending != (self.sort.field == "age")
-        self.table.sorted_by = (self.sort.field, " ▼" if down else " ▲")
+        signs = (" down", " up") if self.app.plain else (" ▼", " ▲")
+        self.table.sorted_by = (self.sort.field, signs[0] if down else signs[1])
         self.table.mark(marked)
         self.table.refresh()
         self.freshen()

@@ -223,13 +223,18 @@ class VirtualTable(ScrollView, can_focus=True):
             ground = self.get_component_rich_style("table--cursor")
         marked = row in self.marked
         mark = ground + self.get_component_rich_style("table--mark", partial=True) if marked else ground
-        segments = [Segment("● " if marked else "  ", mark)]
+        segments = [Segment(("* " if self._is_plain else "● ") if marked else "  ", mark)]
         last = len(self._fitted) - 1
         for i, column in enumerate(self._fitted):
             cell = cells.get(column.key, Cell(""))
             text = aligned(cell.text, column.width, column.right and i < last)
             segments.append(Segment(text + ("" if i == last else " " * _GAP), ground + self._style(cell.style)))
         return Strip(segments).adjust_cell_length(self.size.width, ground)
+
+    @property
+    def _is_plain(self) -> bool:
+        """For a screen reader: signs that are read aloud."""
+        return bool(getattr(self.app, "plain", False))
 
     def _style(self, name: str) -> Style:
         if name not in self._styles:

@@ -216,3 +216,21 @@ async def test_a_run_that_appears_is_listed_without_asking(folder: Path, root: R
         await driver.keys("enter")
         await driver.until(lambda: isinstance(driver.app.screen, RunScreen), "the run")
         assert driver.app.screen.run_id == "run-1"
+
+
+async def test_its_files_go_only_when_that_is_asked_for(folder: Path, root: Root) -> None:
+    async with driven(folder, root) as driver:
+        await on_runs(driver)
+        await driver.keys("D")
+        await driver.sees("ctrl+f takes its files too")
+        await driver.keys("ctrl+f")
+        await driver.sees("ctrl+f leaves its files")
+
+
+async def test_marks_and_order_are_readable_aloud(folder: Path, root: Root) -> None:
+    async with driven(folder, root, settings=Settings(plain=True)) as driver:
+        await driver.keys("2")
+        await driver.sees("created down")
+        await driver.keys("space", "S")
+        await driver.sees("created up")
+        assert "* " in driver.text()

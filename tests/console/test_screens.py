@@ -12,6 +12,7 @@ from console.app import ConsoleApp
 from console.keys import EVERYWHERE, SCREENS
 from console.modes import MODES, load
 from console.screens.help import HelpScreen, help_text
+from console.screens.notes import NotesScreen
 from console.screens.phases import PhasesScreen
 from console.screens.run import RunScreen
 from console.screens.runs import RunsScreen
@@ -187,6 +188,7 @@ async def test_help_names_every_key_of_the_screen(folder: Path, root: Root) -> N
 
 def test_every_key_of_the_table_has_its_action() -> None:
     owners = {name: type(load(name)) for name in MODES} | {"run": RunScreen, "everywhere": ConsoleApp}
+    owners |= {"notes": NotesScreen}
     for screen, keys in SCREENS.items():
         for key in keys:
             action = key.action.split("(")[0]
