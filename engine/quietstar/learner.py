@@ -9,12 +9,11 @@ a step whose loss is no number is not taken.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from engine.config.quietstar_rl import Rl
 from engine.quietstar import reward
@@ -38,21 +37,6 @@ class Batch:
 
     ids_BL: Tensor
     at_BJ: Tensor
-
-
-class Frozen:
-    """The baked model as it was: a copy of its own, in no optimizer."""
-
-    def __init__(self, body: nn.Module, start_id: int, end_id: int) -> None:
-        self._thinker = Thinker(copy.deepcopy(body), start_id, end_id).eval().requires_grad_(False)
-
-    @torch.no_grad()
-    def talk(self, ids_BL: Tensor, at_BN: Tensor, thoughts_BNT: Tensor, ahead: int) -> Talk:
-        return self._thinker.talk(ids_BL, at_BN, thoughts_BNT, ahead)
-
-    @property
-    def thinker(self) -> Thinker:
-        return self._thinker
 
 
 class Learner:

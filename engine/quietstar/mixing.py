@@ -7,6 +7,8 @@ their own so that they can have a rate of their own (a factor on the gradient wo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -39,16 +41,27 @@ class Edges(nn.Module):
 
     def __init__(self, width: int, start_id: int, end_id: int) -> None:
         super().__init__()
-        self.start_id, self.end_id = start_id, end_id
+        self.start_id, self.end_id, self.active = start_id, end_id, True
         self.offset_2D = nn.Parameter(torch.zeros(2, width))
 
     def install(self, table: nn.Embedding) -> None:
         self._hook = table.register_forward_hook(self._add)
 
+    @contextmanager
+    def off(self) -> Iterator[None]:
+        """The table as it is, while the context lasts."""
+        before, self.active = self.active, False
+        try:
+            yield
+        finally:
+            self.active = before
+
     def remove(self) -> None:
         self._hook.remove()
 
     def _add(self, module: nn.Module, inputs: tuple[Tensor], embedded: Tensor) -> Tensor:
+        if not self.active:
+            return embedded
         ids = inputs[0][..., None]
         start, end = self.offset_2D.to(embedded.dtype)
         return embedded + (ids == self.start_id) * start + (ids == self.end_id) * end

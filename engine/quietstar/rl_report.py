@@ -65,7 +65,8 @@ def final_figures(setup: Setup, cfg: QuietstarConfig) -> tuple[dict[str, Any], s
     batches = setup.final_texts.held_out(items)
     length = thought_tokens(rl, rl.episodes)
     enhanced = exam.answers(setup.thinker, batches, length, rl.ahead)
-    baked = exam.answers(setup.baked.thinker, batches, rl.thought_tokens, rl.ahead)
+    with setup.baked.as_it_was() as was:
+        baked = exam.answers(was, batches, rl.thought_tokens, rl.ahead)
     own, before = enhanced.right(enhanced.own_IV), baked.right(baked.after_IV)
     facts: dict[str, Any] = {
         "accuracy": float(own.mean()),

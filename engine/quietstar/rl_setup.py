@@ -19,8 +19,9 @@ from engine.quietstar import exam, model_file, task
 from engine.quietstar.body import Body
 from engine.quietstar.errors import ModelFileError, ThoughtError
 from engine.quietstar.heads import watch_logits
-from engine.quietstar.learner import Frozen, Learner
+from engine.quietstar.learner import Learner
 from engine.quietstar.names import BAKED, CHAMPION
+from engine.quietstar.reference import Frozen, Reference
 from engine.quietstar.rl_texts import SpanTexts, TaskTexts, Texts, task_stream
 from engine.quietstar.rollback import Rollback
 from engine.quietstar.theater import Trial
@@ -32,7 +33,7 @@ from engine.training.mugrokfast.optimizer import MuGrokfast
 @dataclass(frozen=True)
 class Setup:
     learner: Learner
-    baked: Frozen
+    baked: Reference
     original: Thinker
     texts: Texts
     final_texts: Texts

@@ -23,7 +23,8 @@ from torch import Tensor
 
 from engine.quietstar import reward
 from engine.quietstar.body import Body, Cache, Size
-from engine.quietstar.learner import Batch, Frozen
+from engine.quietstar.learner import Batch
+from engine.quietstar.reference import Frozen
 from engine.quietstar.reward import Weights
 from engine.quietstar.thinker import Thinker, truth
 

@@ -12,7 +12,9 @@ from engine.quietstar import exam
 from engine.quietstar import learner as learning
 from engine.quietstar.body import Body
 from engine.quietstar.distil import distil
-from engine.quietstar.learner import Frozen, Learner, LossIsNone
+from engine.quietstar.learner import Learner, LossIsNone
+from engine.quietstar.lora import attach
+from engine.quietstar.reference import Frozen, Switched
 from engine.quietstar.reward import exact_kl
 from engine.quietstar.rl_setup import thought_tokens
 from engine.quietstar.rollback import Rollback
@@ -171,3 +173,19 @@ def test_the_exact_kl_of_an_episode_is_that_to_the_baked_model() -> None:
     theirs = baked.talk(batch.ids_BL, at, thoughts, 2).thought_logits_BNTV.log_softmax(-1)
     expected = float(exact_kl(mine, theirs))
     assert learner.episode(batch, 4)["kl_divergence"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_reference_of_adapters_is_the_model_without_them_and_without_its_edges() -> None:
+    made = tiny.body(width=32)
+    frozen = tiny.frozen(made)
+    thinker = tiny.thinker(made, 0.5)
+    lora = attach(thinker.body, rank=2, alpha=4, targets=("q", "up"))
+    for p in [*lora.parameters(), *thinker.edges.parameters()]:
+        torch.nn.init.normal_(p)
+    batch = tiny.texts().batch(0)
+    thoughts = thinker.think(batch.ids_BL, batch.at_BJ, 4, generator=torch.Generator().manual_seed(0))
+    given = (batch.ids_BL, batch.at_BJ, thoughts, 2)
+    was = Switched(thinker, lora).talk(*given)
+    assert torch.equal(was.thought_logits_BNTV, frozen.talk(*given).thought_logits_BNTV)
+    assert not was.thought_logits_BNTV.requires_grad
+    assert not torch.allclose(thinker.talk(*given).thought_logits_BNTV, was.thought_logits_BNTV)

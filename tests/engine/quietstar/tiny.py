@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from engine.config.quietstar_rl import AntiTheater, Rl
 from engine.quietstar import exam, task
 from engine.quietstar.body import Body, Size
-from engine.quietstar.learner import Batch, Frozen, Learner
+from engine.quietstar.learner import Batch, Learner
+from engine.quietstar.reference import Frozen
 from engine.quietstar.rl_setup import optimizer_of
 from engine.quietstar.rl_texts import TaskTexts
 from engine.quietstar.task import World
