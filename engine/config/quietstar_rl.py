@@ -94,7 +94,8 @@ class Rl(_Part):
     """None: only at the end and when asked by SIGUSR2."""
     lora_rank: int | None = None
     """None: every weight learns, and a frozen copy is the reference. A rank: adapters learn, and the model without them is."""
-    lora_targets: list[str] = ["q_proj", "k_proj", "v_proj", "o_proj"]
+    lora_targets: list[str] | None = None
+    """Last names of linear modules; None: the attention's (of our own body: all)."""
     benchmark_problems: int = Field(default=0, ge=0)
     """GSM8K and ARC problems to answer at every evaluation, where $FRACTAL_DATA has them; 0: none."""
     device: str = "auto"

@@ -55,7 +55,7 @@ class Answerer:
 
 def measure(thinker: Thinker, cfg: Rl, tongue: Tongue | None = None) -> dict[str, float]:
     """Accuracy of every benchmark that can be had."""
-    missing = absences(thinker, cfg, tongue)
+    missing = absences(cfg, tongue)
     folder = data_folder()
     if folder is None or tongue is None:
         return {}
@@ -67,7 +67,7 @@ def measure(thinker: Thinker, cfg: Rl, tongue: Tongue | None = None) -> dict[str
     }
 
 
-def absences(thinker: Thinker, cfg: Rl, tongue: Tongue | None = None) -> dict[str, str]:
+def absences(cfg: Rl, tongue: Tongue | None = None) -> dict[str, str]:
     """Why a benchmark was not measured, by name."""
     folder = data_folder()
     found = {}

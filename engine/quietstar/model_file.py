@@ -50,6 +50,8 @@ def write(path: Path, value: dict[str, Any]) -> None:
 def load(path: Path, made_by: str, device: str | torch.device = "cpu") -> SavedModel:
     """`made_by`: the step to run where the file is missing or spoilt."""
     value = _checked(path, made_by, device)
+    if "size" not in value:
+        raise ModelFileError(f"{path} holds a model of transformers, not our own body: read it by `loading.load`")
     body = Body(Size(**value["size"])).to(device)
     try:
         body.load_state_dict(value["model"])
@@ -59,14 +61,14 @@ def load(path: Path, made_by: str, device: str | torch.device = "cpu") -> SavedM
 
 
 def about(path: Path, made_by: str) -> dict[str, Any]:
-    """What is known of a model, without building it."""
+    """What is known of a model of either kind, without building it."""
     known: dict[str, Any] = _checked(path, made_by, "cpu")["about"]
     return known
 
 
 def _checked(path: Path, made_by: str, device: str | torch.device) -> dict[str, Any]:
     value = read(path, f"run the step `{made_by}` (python -m engine.quietstar.{made_by})", device)
-    if not isinstance(value, dict) or value.get("format") != FORMAT or "size" not in value:
+    if not isinstance(value, dict) or value.get("format") != FORMAT or "about" not in value:
         raise ModelFileError(f"{path} is no model of this phase (format {FORMAT}); run the step `{made_by}` again")
     return value
 

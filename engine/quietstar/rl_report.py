@@ -13,7 +13,7 @@ from typing import Any
 
 from engine import runlog
 from engine.config.quietstar import QuietstarConfig
-from engine.quietstar import benchmarks, exam, model_file, names, statistics
+from engine.quietstar import benchmarks, exam, loading, names, statistics
 from engine.quietstar.rl_setup import Setup, thought_tokens
 
 
@@ -30,7 +30,7 @@ def evaluation(setup: Setup, cfg: QuietstarConfig) -> dict[str, float]:
     right = setup.texts.thoughts_right(rl.eval_items, seen.thoughts_IT)
     if right is not None:
         found["thoughts_right"] = right
-    measured = benchmarks.measure(setup.thinker, rl)
+    measured = benchmarks.measure(setup.thinker, rl, setup.tongue)
     return found | {f"{name}_accuracy": value for name, value in measured.items() if isinstance(value, float)}
 
 
@@ -44,7 +44,7 @@ def finish(setup: Setup, cfg: QuietstarConfig, work: Path, ended: str, rewards: 
         "rollbacks": setup.rollback.count,
         "cpu_s": round(cpu_s, 1),
     }
-    for name, absent in benchmarks.absences(setup.thinker, cfg.rl).items():
+    for name, absent in benchmarks.absences(cfg.rl, setup.tongue).items():
         facts[name] = f"absent: {absent}"
     for name, value in (facts | {"state": ended}).items():
         runlog.fact(f"rl/{name}", value)
@@ -96,7 +96,10 @@ def _leave_model(setup: Setup, cfg: QuietstarConfig, work: Path, ended: str, fac
     path = work / (names.THEATER if ended == "theater" else names.ENHANCED)
     if ended == "theater":
         (work / names.ENHANCED).unlink(missing_ok=True)  # of an earlier run: it is not this run's result
-    model_file.save(path, setup.thinker.body, about, {"thinking": setup.thinker.thinking_state()})
+    thinking = setup.thinker.thinking_state()
+    if setup.lora is not None:
+        setup.lora.detach(1.0)
+    loading.save(path, setup.thinker.body, setup.loaded.language, about, {"thinking": thinking})
     runlog.artifact(work / "rl.json")
     if ended != "theater":
         runlog.artifact(path)

@@ -30,14 +30,14 @@ class Letters:
 def test_a_model_without_language_has_no_benchmarks() -> None:
     thinker = tiny.thinker(tiny.body(width=32))
     assert benchmarks.measure(thinker, CFG) == {}
-    assert "reads no English" in benchmarks.absences(thinker, CFG)["gsm8k"]
+    assert "reads no English" in benchmarks.absences(CFG)["gsm8k"]
 
 
 def test_missing_data_is_absent_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FRACTAL_DATA", str(tmp_path))
     thinker = tiny.thinker(tiny.body(width=32))
     assert benchmarks.measure(thinker, CFG, Letters()) == {}
-    assert benchmarks.absences(thinker, CFG, Letters())["arc"] == "arc_test.jsonl is not in $FRACTAL_DATA"
+    assert benchmarks.absences(CFG, Letters())["arc"] == "arc_test.jsonl is not in $FRACTAL_DATA"
 
 
 def test_what_is_there_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
