@@ -30,6 +30,8 @@ class Loaded:
     model: nn.Module
     language: Language
     about: dict[str, Any] = field(default_factory=dict)
+    more: dict[str, Any] = field(default_factory=dict)
+    """What a step keeps beside the weights: step 2 its mixing head and its edges."""
 
     @property
     def parameters(self) -> int:
@@ -41,12 +43,12 @@ def load(path: Path, made_by: str, device: str | torch.device = "cpu") -> Loaded
     if isinstance(value, dict) and "hugging_face" in value:
         return _load_hugging_face(value, device)
     saved = model_file.load(path, made_by, device)
-    return Loaded(saved.body, TaskLanguage(), saved.about)
+    return Loaded(saved.body, TaskLanguage(), saved.about, saved.more)
 
 
-def save(path: Path, model: Any, language: Language, about: dict[str, Any]) -> None:
+def save(path: Path, model: Any, language: Language, about: dict[str, Any], more: dict[str, Any] | None = None) -> None:
     if isinstance(model, Body):
-        model_file.save(path, model, about)
+        model_file.save(path, model, about, more)
         return
     assert isinstance(language, TextLanguage)
     weights = {name: value.detach().cpu() for name, value in model.state_dict().items()}
@@ -56,6 +58,7 @@ def save(path: Path, model: Any, language: Language, about: dict[str, Any]) -> N
         "model": weights,
         "tokenizer": _tokenizer_files(language.tokenizer),
         "about": about,
+        "more": more or {},
     }
     model_file.write(path, value)
 
@@ -88,7 +91,7 @@ def _load_hugging_face(value: dict[str, Any], device: str | torch.device) -> Loa
         for name, text in value["tokenizer"].items():
             (Path(folder) / name).write_text(text, encoding="utf-8")
         tokenizer = AutoTokenizer.from_pretrained(folder)
-    return Loaded(model.to(device).eval(), TextLanguage(tokenizer), value["about"])
+    return Loaded(model.to(device).eval(), TextLanguage(tokenizer), value["about"], value.get("more", {}))
 
 
 def _tokenizer_files(tokenizer: Any) -> dict[str, str]:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.config.quietstar import QuietstarConfig
-from engine.quietstar import model_file
-from engine.quietstar.errors import ModelFileError, ResumeError
+from engine.quietstar import marks
 from engine.quietstar.learner import Learner
 from engine.quietstar.rl_setup import Setup
 
@@ -19,32 +18,23 @@ from engine.quietstar.rl_setup import Setup
 _FREE = ("rl.log_every", "rl.checkpoint_every", "rl.threads")
 
 
-def marks(cfg: QuietstarConfig, baked_sha: str) -> dict[str, Any]:
+def here(cfg: QuietstarConfig, baked_sha: str) -> dict[str, Any]:
     """What must be the same, by name."""
     found = {"seed": cfg.seed, "baked model": baked_sha}
     for part in ("rl", "antitheater"):
-        found |= _flat(getattr(cfg, part).model_dump(mode="json"), part)
+        found |= marks.flat(getattr(cfg, part).model_dump(mode="json"), part)
     return {name: value for name, value in found.items() if name not in _FREE}
-
-
-def _flat(value: dict[str, Any], prefix: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, inner in value.items():
-        name = f"{prefix}.{key}"
-        found |= _flat(inner, name) if isinstance(inner, dict) else {name: inner}
-    return found
 
 
 def save(path: Path, setup: Setup, cfg: QuietstarConfig, rewards: list[float], ended: str) -> None:
     """`ended`: empty while it goes on, else how it ended."""
     state = {
-        "marks": marks(cfg, setup.baked_sha),
         "learner": _state(setup.learner),
         "rollback": setup.rollback.state(),
         "rewards": rewards,
         "ended": ended,
     }
-    model_file.write(path, state)
+    marks.save(path, here(cfg, setup.baked_sha), state)
 
 
 def _state(learner: Learner) -> dict[str, Any]:
@@ -59,36 +49,18 @@ def _state(learner: Learner) -> dict[str, Any]:
 
 def resume(path: Path, setup: Setup, cfg: QuietstarConfig) -> list[float] | None:
     """Go on where the file stands, and say so; the rewards so far. None where there is no file, or a finished one."""
-    if not path.exists():
+    state = marks.read(path, here(cfg, setup.baked_sha))
+    if state is None:
         return None
-    try:
-        state = model_file.read(path, "delete it to begin anew")
-    except ModelFileError as error:
-        raise ResumeError(str(error)) from None
-    refuse_other(path, state, marks(cfg, setup.baked_sha))
     if state["ended"]:
         print(f"{path.name} is of a run that ended ({state['ended']}): it begins anew and will replace it", flush=True)
         return None
     learner, saved = setup.learner, state["learner"]
     learner.thinker.load_state_dict(saved["thinker"])
     learner.optimizer.load_state_dict(saved["optimizer"])
-    learner.policy_weight, learner.rate_share, learner.done = (
-        saved[name] for name in ("policy_weight", "rate_share", "done")
-    )
+    for name in ("policy_weight", "rate_share", "done"):
+        setattr(learner, name, saved[name])
     setup.rollback.load(state["rollback"])
     print(f"goes on from episode {learner.done} ({path.name})", flush=True)
     rewards: list[float] = state["rewards"]
     return rewards
-
-
-def refuse_other(path: Path, state: Any, here: dict[str, Any]) -> None:
-    if not isinstance(state, dict) or "marks" not in state:
-        raise ResumeError(f"{path} is no checkpoint of this step: delete it to begin anew")
-    there = state["marks"]
-    differ = [
-        f"{name} was {there.get(name)!r}, is {here.get(name)!r}"
-        for name in sorted({*there, *here})
-        if there.get(name) != here.get(name)
-    ]
-    if differ:
-        raise ResumeError(f"{path} is of other settings: {'; '.join(differ)}. Use those, or delete it to begin anew")
