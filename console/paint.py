@@ -23,15 +23,20 @@ def state_text(state: str) -> Text:
     return Text(f"{SIGNS.get(state, '·')} {state}", STYLES.get(state, ""))
 
 
-def phase_line(s: PhaseStanding, spent: Spent | None = None) -> Text:
+_ROOMY = 30
+"""Columns from which a phase's second line has its words."""
+
+
+def phase_line(s: PhaseStanding, spent: Spent | None = None, columns: int = _ROOMY) -> Text:
     """Two lines of the list of phases: state and name, then preset, gates and what it has cost so far."""
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(f"{SIGNS.get(s.state, '·')} ", STYLES.get(s.state, ""))
     text.append(s.phase.phase, "bold")
     text.append(f"\n  {s.state}", STYLES.get(s.state, "dim"))
-    text.append(f" · {s.preset} · {s.checks_passed}/{s.checks} checks", "dim")
+    between, unit = (" · ", " checks") if columns >= _ROOMY else (" ", "")
+    text.append(f"{between}{s.preset}{between}{s.checks_passed}/{s.checks}{unit}", "dim")
     if spent is not None and spent.seconds >= 1:
-        text.append(f" · {spent_words(spent)}", "dim")
+        text.append(f"{between}{spent_words(spent)}", "dim")
     return text
 
 

@@ -31,7 +31,7 @@ _MOST_TALL = 8
 class PhasesScreen(ConsoleScreen):
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("phases"))
     HORIZONTAL_BREAKPOINTS = [(0, "-small"), (100, "-normal")]
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall"), (56, "-huge")]
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,7 +73,9 @@ class PhasesScreen(ConsoleScreen):
         found = [
             s for s in looked.standings.values() if self.wanted in f"{s.phase.phase} {s.phase.title} {s.state}".lower()
         ]
-        self.rows("phase-list").show([(s.phase.phase, phase_line(s, looked.spent.get(s.phase.phase))) for s in found])
+        rows = self.rows("phase-list")
+        width = rows.scrollable_content_region.width
+        rows.show([(s.phase.phase, phase_line(s, looked.spent.get(s.phase.phase), width)) for s in found])
         problems = self.query_one("#problems", Static)
         problems.update("\n".join(f"✗ {p}" for p in looked.problems))
         problems.set_class(bool(looked.problems), "-some")
@@ -94,16 +96,19 @@ class PhasesScreen(ConsoleScreen):
         about.update(goal_text(s.phase.goal))
         steps = self.rows("steps")
         steps.border_title = f"Steps at {s.preset} — {sum_line(s)}"
-        is_tall = self.has_class("-tall") and len(s.steps) <= _MOST_TALL
-        steps.show(step_rows(s, steps.size.width, is_tall))
+        steps.show(step_rows(s, steps.size.width, self.shows_files(s)))
         self.show_files()
         self.rows("gates").border_title = f"Gates at {s.preset} — {s.checks_passed} of {s.checks} checks passed"
         self.rows("gates").show(gate_rows(s, self.rows("gates").size.width))
 
     def show_files(self) -> None:
-        """What the chosen step reads and makes, under the steps."""
-        step = self.chosen_step()
-        self.rows("steps").border_subtitle = files_of(step) if step is not None else ""
+        """What the chosen step reads and makes, under the steps where each has no line for it."""
+        s, step = self.standing, self.chosen_step()
+        told = s is None or step is None or self.shows_files(s)
+        self.rows("steps").border_subtitle = "" if told else files_of(step)
+
+    def shows_files(self, s: PhaseStanding) -> bool:
+        return self.has_class("-huge") or (self.has_class("-tall") and len(s.steps) <= _MOST_TALL)
 
     def on_option_list_option_highlighted(self, message: OptionList.OptionHighlighted) -> None:
         if message.option_list.id == "steps":

@@ -8,7 +8,7 @@ from typing import Any
 
 from console.errors import UserError
 from console.meters.lines import meter_words
-from console.standing import GateStanding, PhaseStanding
+from console.standing import GateStanding, PhaseStanding, StepStanding
 from console.verbs.common import chosen, print_json, up_to_date, workspace
 from console.verbs.why import print_advice
 from console.whatnow.gather import advice_for
@@ -29,7 +29,9 @@ def phases(arguments: argparse.Namespace) -> int:
     tree = space.tree()
     standings = [space.standing(p, space.choose(p), tree) for p in space.project.phases.phases.values()]
     if arguments.json:
-        print_json({"phases": [_phase_json(s) for s in standings], "problems": space.project.phases.problems})
+        spent = {name: s.__dict__ for name, s in space.spent().items()}
+        told = [_phase_json(s) | {"spent": spent.get(s.phase.phase)} for s in standings]
+        print_json({"phases": told, "problems": space.project.phases.problems})
         return 0
     _print_phases(standings)
     for problem in space.project.phases.problems:
@@ -78,11 +80,25 @@ def _phase_json(s: PhaseStanding) -> dict[str, Any]:
         "title": s.phase.title,
         "preset": s.preset,
         "state": s.state,
-        "steps": [
-            {"step": x.step.step, "state": x.state, "why": x.why, "blocked": x.blocked, "run": x.run and x.run.run_id}
-            for x in s.steps
-        ],
+        "steps": [_step_json(s, x) for x in s.steps],
         "gates": [_gate_json(g) for g in s.gates],
+    }
+
+
+def _step_json(s: PhaseStanding, x: StepStanding) -> dict[str, Any]:
+    estimate = x.step.estimate.get(s.preset)
+    return {
+        "step": x.step.step,
+        "state": x.state,
+        "why": x.why,
+        "blocked": x.blocked,
+        "run": x.run and x.run.run_id,
+        "needs": s.phase.needs_of(x.step),
+        "inputs": x.step.inputs,
+        "outputs": [o.path for o in x.step.outputs],
+        "estimate": estimate and {"minutes": estimate.minutes, "usd": estimate.usd},
+        "seconds": x.run and x.run.seconds,
+        "usd": x.usd,
     }
 
 

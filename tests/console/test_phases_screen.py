@@ -15,6 +15,7 @@ from console.workspace import Workspace
 from engine.protocol.layout import Root
 from engine.protocol.spec import read_spec
 from engine.protocol.status import Status
+from tests.console.conftest import Console
 from tests.console.driver import driven
 from tests.console.made_run import START, ended, made_run
 from tests.console.tiny import make_project
@@ -87,6 +88,15 @@ def test_a_goal_is_markdown() -> None:
     assert styles["code"] == "cyan"
 
 
+def test_the_verbs_tell_the_graph_and_the_costs_too(console: Console, project: Path) -> None:
+    console("run", "phase1-tiny", "make")
+    make, use = console("show", "phase1", "--json").json["steps"]
+    assert (make["outputs"], use["inputs"], use["needs"]) == (["made.txt"], ["made.txt"], ["make"])
+    assert make["seconds"] > 0
+    first = console("phases", "--json").json["phases"][0]
+    assert (first["spent"]["runs"], first["spent"]["usd"]) == (1, 0.0)
+
+
 async def test_what_a_shut_gate_lacks_and_the_whole_goal_are_one_key_away(tiny: Path, root: Root) -> None:
     async with driven(tiny, root) as driver:
         await driver.sees("→ rows.jsonl")
@@ -110,3 +120,9 @@ async def test_what_went_wrong_with_a_step_is_one_key_away(tiny: Path, root: Roo
         await driver.sees("✗ make")
         await driver.keys("tab", "W")
         await driver.sees("The disk of this machine is full.")
+
+
+def test_a_narrow_list_keeps_the_numbers_and_drops_the_words(space: Workspace) -> None:
+    phase = space.phase("phase1-tiny")
+    line = phase_line(space.standing(phase, space.choose(phase, "cpu")), Spent(1, 65.0), 24)
+    assert line.plain.splitlines()[1].strip() == "open cpu 0/4 1 min 05 s"
