@@ -46,7 +46,12 @@ class Far:
         """Plans that need no look any more: of this machine, or over."""
 
     def _followable(self, name: str) -> Followable:
-        host: SshHost = self._host_of(name)  # type: ignore[assignment]
+        from console.errors import UserError
+
+        try:
+            host: SshHost = self._host_of(name)  # type: ignore[assignment]
+        except UserError as error:  # forgotten since, or its file is broken: one more reason why it can't be heard
+            raise HostError(str(error)) from None
         return host
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ from console.standing import PhaseStanding
 from console.widgets.keyline import KeyLine
 from console.widgets.masthead import Masthead
 from console.widgets.rows import Rows
+from engine.config.phase import Phase
 from engine.protocol.checks import is_manual
 
 _MOST_TALL = 8
@@ -37,6 +38,9 @@ class PhasesScreen(ConsoleScreen):
         super().__init__()
         self.looked: Looked | None = None
         self.wanted = ""
+        self._about: Phase | None = None
+        self._problems: list[str] | None = None
+        self._files = ""
 
     def compose(self) -> ComposeResult:
         yield Masthead()
@@ -76,9 +80,11 @@ class PhasesScreen(ConsoleScreen):
         rows = self.rows("phase-list")
         width = rows.scrollable_content_region.width
         rows.show([(s.phase.phase, phase_line(s, looked.spent.get(s.phase.phase), width)) for s in found])
-        problems = self.query_one("#problems", Static)
-        problems.update("\n".join(f"✗ {p}" for p in looked.problems))
-        problems.set_class(bool(looked.problems), "-some")
+        if looked.problems != self._problems:
+            self._problems = looked.problems
+            problems = self.query_one("#problems", Static)
+            problems.update("\n".join(f"✗ {p}" for p in looked.problems))
+            problems.set_class(bool(looked.problems), "-some")
         self.show_phase()
 
     @property
@@ -91,21 +97,25 @@ class PhasesScreen(ConsoleScreen):
         s = self.standing
         if s is None:
             return
-        about = self.query_one("#about", Static)
-        about.border_title = f"{s.phase.title}"
-        about.update(goal_text(s.phase.goal))
+        if s.phase is not self._about:  # painted for another phase only, not with every look
+            self._about = s.phase
+            about = self.query_one("#about", Static)
+            about.border_title = s.phase.title
+            about.update(goal_text(s.phase.goal))
         steps = self.rows("steps")
-        steps.border_title = f"Steps at {s.preset} — {sum_line(s)}"
-        steps.show(step_rows(s, steps.size.width, self.shows_files(s)))
+        rows = step_rows(s, steps.size.width, self.shows_files(s))
+        steps.show(rows, f"Steps at {s.preset} — {sum_line(s)}")
         self.show_files()
-        self.rows("gates").border_title = f"Gates at {s.preset} — {s.checks_passed} of {s.checks} checks passed"
-        self.rows("gates").show(gate_rows(s, self.rows("gates").size.width))
+        title = f"Gates at {s.preset} — {s.checks_passed} of {s.checks} checks passed"
+        self.rows("gates").show(gate_rows(s, self.rows("gates").size.width), title)
 
     def show_files(self) -> None:
         """What the chosen step reads and makes, under the steps where each has no line for it."""
         s, step = self.standing, self.chosen_step()
         told = s is None or step is None or self.shows_files(s)
-        self.rows("steps").border_subtitle = "" if told else files_of(step)
+        files = "" if told else files_of(step)
+        if files != self._files:
+            self._files = self.rows("steps").border_subtitle = files
 
     def shows_files(self, s: PhaseStanding) -> bool:
         return self.has_class("-huge") or (self.has_class("-tall") and len(s.steps) <= _MOST_TALL)

@@ -14,6 +14,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import OptionList, Static
 
+from console.ear import Ear
 from console.keys import bindings
 from console.messages import Looked
 from console.paint import gate_rows, verdict_line
@@ -34,7 +35,9 @@ from engine.protocol.checks import Check
 from engine.protocol.gates import Verdict
 from engine.protocol.layout import RunPaths
 
-_LOOK_S = 0.05  # three looks at file sizes: with a draw behind it, a metric is in sight well within 150 ms
+_LOOK_S = (
+    0.05  # where nothing is heard: three looks at file sizes, so that a metric is in sight within 150 ms all the same
+)
 _STATE_S = 0.5  # how soon a state that leaves no line (a killed supervisor, a stage) is noticed
 _MOST_CHARTS = 12
 _VIEWS = ("", "-charts", "-log", "-side")
@@ -59,6 +62,8 @@ class RunScreen(ConsoleScreen):
         self._asked_why = ""
         self._draw_at = self._state_at = 0.0
         self._gap_s = draw_gap_s()
+        self._ear: Ear | None = None
+        self._is_called = False
         self._head = Text()
         self._judged: list[Verdict] = []
 
@@ -77,10 +82,14 @@ class RunScreen(ConsoleScreen):
         self.query_one("#what-now").border_title = "What now"
         self.log_view.open(self.view.paths.log)
         self.log_view.focus()
-        self.set_interval(_LOOK_S, self.look)
+        self._ear = Ear.open(self.hear)
+        is_heard = self._ear is not None and self._ear.listen(self.view.paths.folder)
+        self.set_interval(_STATE_S if is_heard else _LOOK_S, self.look)
         self.call_later(self.pump)
 
     def on_unmount(self) -> None:
+        if self._ear is not None:
+            self._ear.close()
         self.view.keep()
 
     @property
@@ -106,14 +115,28 @@ class RunScreen(ConsoleScreen):
 
     # What is shown
 
+    def hear(self) -> None:
+        """Something was written: look at once, or as soon as the last draw is long enough ago."""
+        if not self._is_called:
+            self._is_called = True
+            wait = self._draw_at - time.monotonic()
+            if wait > 0:
+                self.set_timer(wait, self.look)
+            else:
+                self.call_later(self.look)
+
     async def look(self) -> None:
         """Draw as soon as there is news, and now and then for what leaves no line."""
+        self._is_called = False
         now = time.monotonic()
-        if not self.is_current or now < self._draw_at:
+        if not self.is_current:
             return
-        if now >= self._state_at or self.view.news():
+        if now < self._draw_at:
+            self.hear()
+        elif now >= self._state_at or self.view.news():
             await self.pump()
         else:
+            self._draw_at = now + self._gap_s
             self.log_view.pump()
 
     async def pump(self) -> None:
@@ -137,7 +160,7 @@ class RunScreen(ConsoleScreen):
         head = run_head(self.view)
         if head != self._head or head.spans != self._head.spans:
             self._head = head
-            self.query_one("#run-head", Static).update(head)
+            self.query_one("#run-head", Static).update(head, layout=False)
 
     async def show_charts(self) -> None:
         """A chart per group of related metrics; made anew only when a group is new or grew."""
@@ -213,6 +236,8 @@ class RunScreen(ConsoleScreen):
         """Show another run, or another way to look at this one."""
         self.view.keep()
         if view.paths != self.view.paths:
+            if self._ear is not None:
+                self._ear.listen(view.paths.folder)
             self.log_view.open(view.paths.log)
             self.log_view.focus()
         self.view, self.groups, self._judged = view, {}, []

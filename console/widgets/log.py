@@ -61,6 +61,7 @@ class LogView(Vertical):
         super().__init__(name=name, id=id, classes=classes)
         self.lines = LogLines(zone=zone)
         self._asking = "/"
+        self._said = ""
 
     def compose(self) -> ComposeResult:
         yield self.lines
@@ -140,7 +141,10 @@ class LogView(Vertical):
 
     def on_log_page_status_changed(self, message: LogLines.StatusChanged) -> None:
         message.stop()
-        self.query_one(".log-status", Label).update(self.lines.status())
+        said = self.lines.status()
+        if said != self._said:  # its line has one size: no layout of the screen
+            self._said = said
+            self.query_one(".log-status", Label).update(said, layout=False)
 
     def on_log_page_cursor_moved(self, message: LogLines.CursorMoved) -> None:
         message.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.text import Text
+from textual.geometry import Region
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
@@ -14,19 +15,40 @@ class Rows(OptionList):
 
     def __init__(self, *, id: str, title: str = "", classes: str = "pane") -> None:
         super().__init__(id=id, classes=classes, markup=False)
-        self.border_title = title
+        self._title = self.border_title = title
         self._shown: list[tuple[str, Text]] = []
 
-    def show(self, rows: Sequence[tuple[str, Text]]) -> None:
-        """Show these lines."""
+    def show(self, rows: Sequence[tuple[str, Text]], title: str | None = None) -> None:
+        """Show these lines; only those that differ are painted again."""
+        if title is not None:
+            self.entitle(title)
         rows = list(rows)
         if [r[0] for r in rows] == [s[0] for s in self._shown]:
             for at, (row, shown) in enumerate(zip(rows, self._shown, strict=True)):
                 if row[1] != shown[1] or row[1].spans != shown[1].spans:
-                    self.replace_option_prompt_at_index(at, row[1])
+                    self._replace(at, shown[1], row[1])
         else:
             self._replace_all(rows)
         self._shown = rows
+
+    def entitle(self, title: str) -> None:
+        """Textual paints a whole widget for a title, even for the same one."""
+        if title != self._title:
+            self._title = self.border_title = title
+
+    def _replace(self, at: int, before: Text, now: Text) -> None:
+        """One line in place; Textual's own way paints every line."""
+        if before.plain.count("\n") != now.plain.count("\n") or not self.is_attached:
+            self.replace_option_prompt_at_index(at, now)
+            return
+        option = self.get_option_at_index(at)
+        option._set_prompt(now)
+        drawn = self._option_render_cache
+        for key in list(drawn.keys()):
+            if key[0] is option:
+                drawn.discard(key)
+        top = self._index_to_line[at] - self.scroll_offset.y
+        self.refresh(Region(0, top, self.size.width, now.plain.count("\n") + 1))
 
     def _replace_all(self, rows: list[tuple[str, Text]]) -> None:
         chosen, place = self.chosen, self.highlighted

@@ -41,9 +41,7 @@ class RunSide(Vertical):
         return self.has_class("-about")
 
     def show_gates(self, title: str, rows: Sequence[tuple[str, Text]]) -> None:
-        gates = self.query_one("#run-gates", Rows)
-        gates.border_title = title
-        gates.show(rows)
+        self.query_one("#run-gates", Rows).show(rows, title)
 
     @property
     def gates_width(self) -> int:
@@ -54,8 +52,9 @@ class RunSide(Vertical):
         pane = self.query_one("#run-meters", Static)
         meters = meter_lines(view.meters, pane.size.width, time.time(), view.status.live)
         if meters != self._meters or meters.spans != self._meters.spans:
+            taller = meters.plain.count("\n") != self._meters.plain.count("\n")
             self._meters = meters
-            pane.update(meters)
+            pane.update(meters, layout=taller)
         if len(view.events) != self._events_shown:
             self._events_shown = len(view.events)
             self._show_events(view)
@@ -67,8 +66,7 @@ class RunSide(Vertical):
         events = self.query_one("#run-events", Rows)
         at_end = events.highlighted is None or events.highlighted >= events.option_count - 1
         rows = event_rows(view)
-        events.show(rows)
-        events.border_title = f"Events — {len(view.events)}"
+        events.show(rows, f"Events — {len(view.events)}")
         if at_end and rows:
             events.highlighted = len(rows) - 1
 
