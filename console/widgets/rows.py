@@ -38,7 +38,8 @@ class Rows(OptionList):
 
     def _replace(self, at: int, before: Text, now: Text) -> None:
         """One line in place; Textual's own way paints every line."""
-        if before.plain.count("\n") != now.plain.count("\n") or not self.is_attached:
+        same_height = before.plain.count("\n") == now.plain.count("\n")
+        if not same_height or not self.is_attached or at not in self._index_to_line:  # or it was never laid out
             self.replace_option_prompt_at_index(at, now)
             return
         option = self.get_option_at_index(at)
