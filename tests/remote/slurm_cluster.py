@@ -35,6 +35,8 @@ class Cluster:
     """`with Cluster(folder) as cluster`; `cluster.conf` for SLURM_CONF."""
 
     folder: Path
+    nodes: int = 1
+    """More than one: several slurmd on this machine, each a node (where Slurm was built for that)."""
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -47,8 +49,10 @@ class Cluster:
         try:
             self._munge()
             self._write_conf()
-            for tool in ("slurmctld", "slurmd"):
-                self._start([f"/usr/sbin/{tool}", "-D", "-f", str(self.conf)], tool)
+            self._start(["/usr/sbin/slurmctld", "-D", "-f", str(self.conf)], "slurmctld")
+            for name in self._names() if self.nodes > 1 else [""]:
+                more = ["-N", name] if name else []
+                self._start(["/usr/sbin/slurmd", "-D", "-f", str(self.conf), *more], f"slurmd{name}")
             until(self._is_idle, "the node to be idle", 60)
         except BaseException:
             self.__exit__()
@@ -86,20 +90,30 @@ class Cluster:
         until(self.socket.exists, "munge's socket")
 
     def _write_conf(self) -> None:
-        host = socket.gethostname()
+        host, each = socket.gethostname(), "-%n" if self.nodes > 1 else ""
+        nodes = ",".join(self._names()) if self.nodes > 1 else host
         lines = [
             "ClusterName=test", f"SlurmctldHost={host}(127.0.0.1)", "SlurmUser=root", "SlurmdUser=root",
             "AuthType=auth/munge", f"AuthInfo=socket={self.socket},cred_expire=5", "ProctrackType=proctrack/linuxproc",
-            "TaskPlugin=task/none", "JobAcctGatherType=jobacct_gather/none",
+            "TaskPlugin=task/none", "JobAcctGatherType=jobacct_gather/none", "KillWait=5",
             "AccountingStorageType=accounting_storage/none", "SelectType=select/cons_tres",
             "SelectTypeParameters=CR_Core", "MpiDefault=none", "SwitchType=switch/none", "ReturnToService=2",
             f"SlurmctldPort={free_port()}", f"SlurmdPort={free_port()}", f"StateSaveLocation={self.folder}/state",
-            f"SlurmdSpoolDir={self.folder}/spool", f"SlurmctldPidFile={self.folder}/ctld.pid", "KillWait=5",
-            f"SlurmdPidFile={self.folder}/slurmd.pid", "SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0",
-            f"NodeName={host} NodeAddr=127.0.0.1 CPUs=1 RealMemory=1000 State=UNKNOWN",
-            f"PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP",
+            f"SlurmdSpoolDir={self.folder}/spool{each}", f"SlurmctldPidFile={self.folder}/ctld.pid",
+            f"SlurmdPidFile={self.folder}/slurmd{each}.pid",
+            "SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0", *self._node_lines(host),
+            f"PartitionName=all Nodes={nodes} Default=YES MaxTime=INFINITE State=UP",
         ]  # fmt: skip
         self.conf.write_text("\n".join(lines) + "\n")
+
+    def _names(self) -> list[str]:
+        return [f"node{n}" for n in range(1, self.nodes + 1)]
+
+    def _node_lines(self, host: str) -> list[str]:
+        rest = "NodeAddr=127.0.0.1 CPUs=1 RealMemory=1000 State=UNKNOWN"
+        if self.nodes == 1:
+            return [f"NodeName={host} {rest}"]
+        return [f"NodeName={name} NodeHostname={host} Port={free_port()} {rest}" for name in self._names()]
 
     def ask(self, *argv: str) -> str:
         env = {**os.environ, "SLURM_CONF": str(self.conf)}
@@ -108,4 +122,4 @@ class Cluster:
     def _is_idle(self) -> bool:
         dead = [p.args for p in self._processes if p.poll() is not None]
         assert not dead, f"{dead} ended: {''.join(f.read_text() for f in self.folder.glob('*.out'))[-2000:]}"
-        return "idle" in self.ask("sinfo", "-h", "-o", "%T")
+        return self.ask("sinfo", "-h", "-N", "-o", "%T").split() == ["idle"] * self.nodes
