@@ -196,7 +196,9 @@ def _see_to_the_guard(desk: Desk) -> None:
     try:
         desk.start_guard()
     except (OSError, subprocess.SubprocessError) as error:
-        desk.say(f"NO GUARD on this computer ({error}): start one with  python -m remote.cloud.guard --detach")
+        desk.say(
+            f"NO GUARD on this computer ({error}): start one with  python -m remote.cloud.guard --detach --save-here"
+        )
 
 
 def _name(text: str) -> str:
@@ -534,6 +536,5 @@ def open_desk(paths: CloudPaths, environ: Mapping[str, str], unverified: Unverif
 def start_guard_process(python: str = sys.executable) -> None:
     """The guard in the background; it goes home by itself when nothing is rented."""
     checkout = Path(__file__).resolve().parent.parent.parent
-    save = f'{shlex.quote(python)} -m console instances save "$FRACTAL_INSTANCE"'
-    argv = [python, "-m", "remote.cloud.guard", "--detach", "--save", save]
+    argv = [python, "-m", "remote.cloud.guard", "--detach", "--save-here"]
     subprocess.run(argv, cwd=checkout, check=True, stdin=subprocess.DEVNULL)

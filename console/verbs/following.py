@@ -24,7 +24,9 @@ def logs(arguments: argparse.Namespace) -> int:
         return 0
     space.attach(row.run_id)
     offset = 0 if arguments.n is None else _start_of_last(log, arguments.n)
+    told = Told(space)
     while True:
+        told.look()
         over = space.is_whole(row.run_id)  # asked before reading: what was written until then is read below
         while (chunk := read(log, offset, _PIECE)).data:
             sys.stdout.buffer.write(chunk.data)
@@ -33,6 +35,24 @@ def logs(arguments: argparse.Namespace) -> int:
         if not arguments.follow or over:
             return 0
         time.sleep(_LOOK_S)
+
+
+class Told:
+    """Says once that a host can't be reached, and once that it is heard again: a still log is otherwise a riddle."""
+
+    def __init__(self, space: Workspace) -> None:
+        self._space = space
+        self._said: dict[str, str] = {}
+
+    def look(self) -> None:
+        problems = self._space.far.mirrors.problems()
+        for host in problems.keys() - self._said.keys():
+            self._space.tell(
+                f"{problems[host]}. Shown is what is here; it is tried again (ctrl-c ends only the looking)"
+            )
+        for host in self._said.keys() - problems.keys():
+            self._space.tell(f"{host} is heard again")
+        self._said = problems
 
 
 def _ended_there(space: Workspace, run_id: str, host_name: str, arguments: argparse.Namespace) -> bool:

@@ -17,6 +17,7 @@ import argparse
 import fcntl
 import json
 import os
+import shlex
 import signal
 import sys
 import time
@@ -180,7 +181,9 @@ def _run(asked: argparse.Namespace, paths: CloudPaths) -> int:
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    todo = Watch(paths, lambda: open_account(paths, os.environ), default_hooks(paths, asked.save), every_s=asked.every)
+    todo = Watch(
+        paths, lambda: open_account(paths, os.environ), default_hooks(paths, _save_of(asked)), every_s=asked.every
+    )
     if not asked.once:
         watch(todo, stay=asked.stay)
         return 0
@@ -193,6 +196,12 @@ def _run(asked: argparse.Namespace, paths: CloudPaths) -> int:
     return done.exit_code
 
 
+def _save_of(asked: argparse.Namespace) -> str:
+    """The save command. The console's verb is named, not imported: it brings required files here and verifies them."""
+    here = f'{shlex.quote(sys.executable)} -m console instances save "$FRACTAL_INSTANCE"'
+    return asked.save or (here if asked.save_here else "")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m remote.cloud.guard", description="Ends rented machines at their caps."
@@ -201,6 +210,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--detach", action="store_true", help="watch in the background")
     parser.add_argument("--stay", action="store_true", help="watch for ever, also when nothing is rented")
     parser.add_argument("--every", type=float, default=EVERY_S, help="seconds between looks")
+    parser.add_argument(
+        "--save-here", action="store_true", help="save by `fractal-console instances save`: all to here"
+    )
     parser.add_argument("--save", default="", help="shell command that saves; exit code 0: all required is verified")
     parser.add_argument(
         "--render", choices=("systemd", "launchd", "cron"), help="print what to install, install nothing"

@@ -27,7 +27,7 @@ Description=fractal-console: end rented machines at their caps
 [Service]
 Type=oneshot
 WorkingDirectory={_systemd_words(str(checkout))}
-ExecStart={_quoted(python)} -m remote.cloud.guard --once
+ExecStart={_quoted(python)} -m remote.cloud.guard --once --save-here
 # Exit code 1 is "a person should look", 2 "could not tell": news, not a broken unit.
 SuccessExitStatus=1 2
 TimeoutStartSec=300
@@ -63,7 +63,9 @@ def _systemd_words(text: str) -> str:
 
 
 def _launchd(python: str, checkout: Path) -> str:
-    words = "".join(f"    <string>{_xml(word)}</string>\n" for word in (python, "-m", "remote.cloud.guard", "--once"))
+    words = "".join(
+        f"    <string>{_xml(word)}</string>\n" for word in (python, "-m", "remote.cloud.guard", "--once", "--save-here")
+    )
     return f"""\
 <?xml version="1.0" encoding="UTF-8"?>
 <!-- {_KEY}
@@ -92,5 +94,5 @@ def _xml(text: str) -> str:
 
 def _cron(python: str, checkout: Path) -> str:
     # cron reads `%` as a line break.
-    command = f"cd {shlex.quote(str(checkout))} && {shlex.quote(python)} -m remote.cloud.guard --once >/dev/null 2>&1"
+    command = f"cd {shlex.quote(str(checkout))} && {shlex.quote(python)} -m remote.cloud.guard --once --save-here >/dev/null 2>&1"
     return f"# {_KEY} Add with: crontab -e\n* * * * * {command.replace('%', chr(92) + '%')}\n"

@@ -140,14 +140,14 @@ def test_the_systemd_timer_is_two_units_that_parse() -> None:
     for unit, part in zip(units, (service, timer), strict=True):
         unit.optionxform = str  # type: ignore[assignment,method-assign]
         unit.read_string(part)
-    assert units[0]["Service"]["ExecStart"] == '"/opt/my python/bin/python" -m remote.cloud.guard --once'
+    assert units[0]["Service"]["ExecStart"] == '"/opt/my python/bin/python" -m remote.cloud.guard --once --save-here'
     assert units[0]["Service"]["WorkingDirectory"] == "/home/me/100%% mine"
     assert units[1]["Timer"]["OnUnitActiveSec"] == "60"
 
 
 def test_the_launch_agent_is_a_property_list() -> None:
     agent = plistlib.loads(render("launchd", "/opt/a&b/python", Path("/Users/me")).encode())
-    assert agent["ProgramArguments"] == ["/opt/a&b/python", "-m", "remote.cloud.guard", "--once"]
+    assert agent["ProgramArguments"] == ["/opt/a&b/python", "-m", "remote.cloud.guard", "--once", "--save-here"]
     assert agent["StartInterval"] == 60
 
 
@@ -157,7 +157,15 @@ def test_the_cron_line_runs_as_it_stands(tmp_path: Path) -> None:
     command = line.removeprefix("* * * * * ").replace("\\%", "%").replace(">/dev/null 2>&1", "")
     (tmp_path / "a b").mkdir()
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
-    assert done.stdout == "-m remote.cloud.guard --once\n"
+    assert done.stdout == "-m remote.cloud.guard --once --save-here\n"
+
+
+def test_saving_here_is_the_console_s_verb_and_a_command_of_ones_own_goes_before() -> None:
+    from remote.cloud.guard import _parser, _save_of
+
+    assert _save_of(_parser().parse_args(["--save-here"])).endswith('-m console instances save "$FRACTAL_INSTANCE"')
+    assert _save_of(_parser().parse_args(["--save-here", "--save", "true"])) == "true"
+    assert _save_of(_parser().parse_args([])) == ""
 
 
 def test_rendering_installs_nothing(environ: dict[str, str], tmp_path: Path) -> None:
