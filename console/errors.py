@@ -30,3 +30,9 @@ def foreseen(error: Exception) -> str | None:
     if isinstance(error, PermissionError):
         return f"no permission for {error.filename}"
     return None
+
+
+def in_words(error: Exception) -> str:
+    """A line for any error, at the edge of a worker: what was not foreseen says so."""
+    line = foreseen(error)
+    return line if line is not None else f"{type(error).__name__}: {error} (this is a bug)"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from console.errors import foreseen
+from console.errors import in_words
 from console.messages import Looked, Refused
 from console.project import find_project
 from console.rental.burning import burning
@@ -46,8 +46,7 @@ class Desk:
         try:
             message = work(self.space)
         except Exception as error:
-            line = foreseen(error)
-            message = Refused(line if line is not None else f"{type(error).__name__}: {error} (this is a bug)")
+            message = Refused(in_words(error))
         if message is not None:
             self.app.post_message(message)
 

@@ -31,11 +31,11 @@ class Loader:
         for run_id in run_ids:
             if run_id not in lines:
                 continue
-            view = self._view(run_id) if with_curves else None
+            line = lines[run_id]
+            view = self._view(run_id) if with_curves and not line.row.unreadable else None
             config, finals = shown[run_id]
             if view is not None:
                 finals = {**finals, **{name: kept(value) for name, value in view.latest.items()}}
-            line = lines[run_id]
             found.append(Member(line.row, config, finals, view.series if view else {}, line.usd, line.tags))
         return found
 

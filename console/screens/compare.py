@@ -16,9 +16,9 @@ from console.charts.palette import ON_DARK, ON_LIGHT
 from console.comparing.curves import metrics_of_sides, overlay
 from console.comparing.load import MOST, Loader
 from console.comparing.sides import Member, Side, colours_of, sides_of
-from console.errors import UserError
+from console.errors import UserError, in_words
 from console.keys import bindings
-from console.messages import Found, Gathered, Looked
+from console.messages import Done, Found, Gathered, Looked, Refused
 from console.paint_compare import side_line, tables_text
 from console.query import parse, resolved
 from console.run_index import RunIndex
@@ -101,7 +101,10 @@ class CompareScreen(ConsoleScreen):
 
     def _gather(self) -> None:
         ids = list(self.ids)
-        self.post_message(Gathered(ids, self.loader.members(ids)))
+        try:
+            self.post_message(Gathered(ids, self.loader.members(ids)))
+        except Exception as error:
+            self.app.post_message(Refused(in_words(error)))
 
     async def on_gathered(self, message: Gathered) -> None:
         if message.ids != self.ids:
@@ -260,7 +263,6 @@ class CompareScreen(ConsoleScreen):
 
     def _export(self, folder: Path, sides: Sequence[Side], baseline: str | None, x_name: str) -> None:
         from console.comparing.export import write
-        from console.messages import Done, Refused
 
         if folder.exists():
             self.app.post_message(Refused(f"{folder} exists already; name a new folder"))

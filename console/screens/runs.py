@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Input, Static
 
-from console.errors import UserError
+from console.errors import in_words
 from console.keys import bindings
 from console.messages import Found, Looked
 from console.paint_runs import run_cells, run_columns, run_words
@@ -97,8 +97,8 @@ class RunsScreen(ConsoleScreen):
             query = resolved(parse(text), index.names())
             ids = index.ids(query, project, sort)
             self.post_message(Found(text, ids, list(query.asked), query.moves))
-        except UserError as error:
-            self.post_message(Found(text, [], problem=str(error)))
+        except Exception as error:
+            self.post_message(Found(text, [], problem=in_words(error)))
         finally:
             index.close()
 

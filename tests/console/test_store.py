@@ -350,3 +350,67 @@ def hold_for_a_moment(path: Path, told: int) -> None:
     os.write(told, b"x")
     time.sleep(0.3)  # what the other has to wait for
     store._db.execute("COMMIT")
+
+
+# What queries lean on.
+
+
+def test_an_index_of_an_earlier_version_is_completed_at_the_first_look(path: Path, tmp_path: Path) -> None:
+    from console.query import parse, resolved
+    from console.run_index import RunIndex
+    from tests.console.made_runs import lay_run
+
+    root = Root(tmp_path / "root")
+    lay_run(root, "a", {"lr": 0.1}, {"acc": [0.9]})
+    old = Store(path)
+    old.refresh(root)
+    for table in ("configs", "finals", "names"):
+        old._db.execute(f"DELETE FROM {table}")
+    old.close()
+    store = Store(path)
+    store.refresh(root)
+    index = RunIndex(store)
+    assert index.ids(resolved(parse("cfg.lr=0.1 acc>0.8"), index.names())) == ["a"]
+    index.close()
+    store.close()
+
+
+def test_a_look_at_ended_runs_reads_no_folder_again(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Root(tmp_path / "root")
+    for run_id in ("a", "b"):
+        ended(root, run_id)
+    old = time.time() - 60
+    os.utime(root.runs, (old, old))
+    store.refresh(root)
+
+    def never(self: Root) -> list[str]:
+        raise AssertionError("the folder did not change")
+
+    monkeypatch.setattr(Root, "run_folders", never)
+    assert store.refresh(root) == []
+    monkeypatch.undo()
+    ended(root, "c")
+    assert store.refresh(root) == ["c"]
+
+
+def test_the_index_hears_the_newest_values_of_a_run_that_goes_on(store: Store, tmp_path: Path) -> None:
+    from console.run_index import RunIndex
+
+    root = Root(tmp_path / "root")
+    paths = root.run("live")
+    paths.folder.mkdir(parents=True)
+    create_once(paths.spec, spec("live", created=time.time()).to_json())
+    paths.events.write_bytes(encode({"kind": "metric", "step": 1, "values": {"loss": 3.0}}))
+    store.refresh(root)
+    index = RunIndex(store)
+    assert index.shown(["live"])["live"][1] == {"loss": 3.0}
+    with open(paths.events, "ab") as file:
+        file.write(encode({"kind": "metric", "step": 2, "values": {"loss": 2.0}}))
+    store.refresh(root)
+    assert index.shown(["live"])["live"][1] == {"loss": 3.0}, "told now and then, not at every look"
+    store._told.clear()
+    store.refresh(root)
+    assert index.shown(["live"])["live"][1] == {"loss": 2.0}
+    index.close()
