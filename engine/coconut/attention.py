@@ -66,14 +66,13 @@ class _Attend(torch.autograd.Function):
     def forward(ctx, query, ticket, key, value, mask, prefix, dropout):  # type: ignore[no-untyped-def]
         columns = prefix.key_BHPE.shape[2]
         query = query * (1 / math.sqrt(query.shape[-1]))
-        score = query.new_empty((*query.shape[:3], columns + key.shape[2]))
-        torch.matmul(query, prefix.key_BHPE.transpose(-1, -2), out=score[..., :columns])
-        torch.matmul(query, key.transpose(-1, -2), out=score[..., columns:])
+        # Whole products put together, not products into slices of one tensor: those are done head by head on a CPU.
+        early, late = query @ prefix.key_BHPE.transpose(-1, -2), query @ key.transpose(-1, -2)
         if prefix.mask_B11P is not None:
-            score[..., :columns] += prefix.mask_B11P
+            early += prefix.mask_B11P
         if mask is not None:
-            score[..., columns:] += mask
-        weight = torch.softmax(score, -1)
+            late += mask
+        weight = torch.softmax(torch.cat([early, late], -1), -1)
         kept = torch.nn.functional.dropout(weight, dropout) if dropout else weight
         ctx.prefix, ctx.dropout = prefix, dropout
         ctx.save_for_backward(query, key, value, weight, kept)
@@ -85,9 +84,8 @@ class _Attend(torch.autograd.Function):
         query, key, value, weight, kept = ctx.saved_tensors
         prefix = ctx.prefix
         columns = prefix.key_BHPE.shape[2]
-        weight_grad = torch.empty_like(weight)
-        torch.matmul(out_grad, prefix.value_BHPE.transpose(-1, -2), out=weight_grad[..., :columns])
-        torch.matmul(out_grad, value.transpose(-1, -2), out=weight_grad[..., columns:])
+        to_early, to_late = out_grad @ prefix.value_BHPE.transpose(-1, -2), out_grad @ value.transpose(-1, -2)
+        weight_grad = torch.cat([to_early, to_late], -1)
         if ctx.dropout:
             weight_grad = torch.where(kept != 0, weight_grad / (1 - ctx.dropout), 0.0)
         score_grad = weight * (weight_grad - (weight_grad * weight).sum(-1, keepdim=True))

@@ -202,12 +202,17 @@ class GPT2(nn.Module):
         return self.norm(x)
 
 
+_IN_CACHE = 1 << 16  # elements: what passes over one part find again in a core's own cache
+
+
 def _gelu(x: Tensor) -> Tensor:
-    """GPT-2's GELU. Without gradients by a sigmoid, x * sigmoid(2 u) for 0.5 x (1 + tanh(u)): six times cheaper than a tanh."""
-    if torch.is_grad_enabled():
+    """GPT-2's GELU. Without gradients in place and by a sigmoid, x * sigmoid(2 u) for 0.5 x (1 + tanh(u)): half the time."""
+    if torch.is_grad_enabled() or x.device.type != "cpu":
         return F.gelu(x, approximate="tanh")
     slope = 2 * math.sqrt(2 / math.pi)
-    return (x * x).mul_(slope * 0.044715).add_(slope).mul_(x).sigmoid_().mul_(x)
+    for part in x.view(-1).split(_IN_CACHE):
+        part.mul_((part * part).mul_(slope * 0.044715).add_(slope).mul_(part).sigmoid_())
+    return x
 
 
 def _additive(real: Tensor, like: Tensor) -> Tensor:
