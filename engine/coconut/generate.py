@@ -1,7 +1,7 @@
-"""A model's own words for many problems at once: read, think, then greedy words with everything remembered.
+"""A model's own words for many problems at once: read, think, then words with everything remembered.
 
-Guarantees: for each problem the words that it would get alone and without any cache (tests compare token for token); finished
-problems leave the batch.
+Guarantees: for each problem the greedy words that it would get alone and without any cache (tests compare token for token);
+finished problems leave the batch. `pick` chooses otherwise, by chance for instance.
 """
 
 from __future__ import annotations
@@ -15,6 +15,21 @@ from engine.coconut.layout import Row, collate
 from engine.coconut.model import Coconut
 
 Change = Callable[[int, Tensor], Tensor]
+Pick = Callable[[Tensor], Tensor]
+"""From logits [B, V] a token for each row."""
+
+
+def likeliest(logits_BV: Tensor) -> Tensor:
+    return logits_BV.argmax(-1)
+
+
+def drawn(generator: torch.Generator, temperature: float) -> Pick:
+    """Tokens by chance, each as likely as the model holds it at this temperature."""
+
+    def pick(logits_BV: Tensor) -> Tensor:
+        return torch.multinomial(torch.softmax(logits_BV / temperature, -1), 1, generator=generator)[:, 0]
+
+    return pick
 
 
 @torch.no_grad()
@@ -27,6 +42,7 @@ def generate(
     end_at_once: bool,
     change: Change | None = None,
     device: torch.device | str = "cpu",
+    pick: Pick = likeliest,
 ) -> list[list[int]]:
     """Words for every prompt, in the prompts' order, each with its end token where it came to one.
 
@@ -38,7 +54,7 @@ def generate(
     said: list[list[int]] = [[] for _ in prompts]
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
-        words = _batch(model, [prompts[i] for i in chosen], eos, most_new, end_at_once, change, device)
+        words = _batch(model, [prompts[i] for i in chosen], eos, most_new, end_at_once, change, device, pick)
         for i, line in zip(chosen, words, strict=True):
             said[i] = line
     model.train(was_training)
@@ -53,12 +69,13 @@ def _batch(
     end_at_once: bool,
     change: Change | None,
     device: torch.device | str,
+    pick: Pick,
 ) -> list[list[int]]:
     batch = collate(prompts, eos, model.body.context).to(device)
     state = model.think(batch, change)
     table = model.body.table()
     last = (batch.tail_len_B - 1)[:, None, None].expand(-1, 1, state.hidden_BTD.shape[-1])
-    word = model.body.logits(state.hidden_BTD.gather(1, last)[:, 0]).argmax(-1)
+    word = pick(model.body.logits(state.hidden_BTD.gather(1, last)[:, 0]))
     position = batch.prefix_len_B + batch.thoughts_B + batch.tail_len_B
     memory = state.memory
     lines: list[list[int]] = [[] for _ in prompts]
@@ -77,6 +94,6 @@ def _batch(
         x = torch.nn.functional.embedding(word, table)[:, None]
         real = torch.ones_like(word, dtype=torch.bool)[:, None]
         hidden = model.body.extend(x, position[:, None], real, memory)
-        word = model.body.logits(hidden[:, 0]).argmax(-1)
+        word = pick(model.body.logits(hidden[:, 0]))
         position = position + 1
     return lines

@@ -139,6 +139,54 @@ class Baseline(_Part):
     iters: int = Field(default=1000, ge=1)
 
 
+class Organic(_Part):
+    """Tier T3: the model that is trained on the spot, and whose own errors are judged."""
+
+    problems: int = Field(default=12_000, ge=40)
+    """Stories to generate; those with more than `most_steps` steps are left out."""
+    templates: int = Field(default=60, ge=4)
+    most_steps: int = Field(default=2, ge=1)
+    max_operand: int = Field(default=20, ge=9)
+    max_result: int = Field(default=99, ge=9)
+    held_out_share: float = Field(default=0.2, gt=0, lt=1)
+    """Of the templates: their stories are solved and never trained on."""
+    held_out: int = Field(default=200, ge=2)
+    """At most so many stories are solved."""
+    vocabulary: int = Field(default=500, ge=300)
+    dim: int = Field(default=96, ge=8)
+    layers: int = Field(default=2, ge=1)
+    heads: int = Field(default=4, ge=1)
+    iters: int = Field(default=700, ge=1)
+    batch: int = Field(default=32, ge=1)
+    lr: float = Field(default=4e-3, gt=0)
+    candidates: int = Field(default=8, ge=2)
+    temperature: float = Field(default=0.8, gt=0)
+    most_tokens: int = Field(default=48, ge=8)
+
+
+class Programs(_Part):
+    """Tier T3 on programs: references against slips of them, labelled by execution; an energy that reads them."""
+
+    source: Literal["auto", "own", "humaneval"] = "auto"
+    """`auto`: HumanEval where $FRACTAL_DATA has it, else the project's own problems."""
+    problems: int | None = Field(default=None, ge=4)
+    """The first so many; None for all."""
+    tries: int = Field(default=16, ge=1)
+    """Slips that are tried on each problem."""
+    most_pairs: int = Field(default=12, ge=1)
+    """Pairs that one problem may give."""
+    held_out_share: float = Field(default=0.3, gt=0, lt=1)
+    cpu_s: float = Field(default=0.5, gt=0)
+    """What a program may use at most: a slip that makes a loop endless costs this much."""
+    workers: int | None = Field(default=None, ge=1)
+    """Of the sandbox; None: one for each core."""
+    iters: int = Field(default=300, ge=1)
+    batch: int = Field(default=16, ge=2)
+    """Pairs in a batch."""
+    lr: float = Field(default=1e-3, gt=0)
+    max_tokens: int = Field(default=256, ge=16)
+
+
 class OuroborosConfig(Config):
     """Phase 7."""
 
@@ -149,3 +197,5 @@ class OuroborosConfig(Config):
     evaluate: Evaluate = Evaluate()
     correct: Correct = Correct()
     baseline: Baseline = Baseline()
+    organic: Organic = Organic()
+    programs: Programs = Programs()

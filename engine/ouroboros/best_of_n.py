@@ -31,7 +31,7 @@ from engine.ouroboros import edges, scorer
 from engine.ouroboros.dataset import open_dataset, write_json
 from engine.ouroboros.errors import Refused
 from engine.ouroboros.judge import Judge, judge_of, solution_energy
-from engine.ouroboros.metrics import Estimate, auroc, mean
+from engine.ouroboros.metrics import Estimate, Scored, mean, measure
 from engine.ouroboros.options import take_option
 from engine.ouroboros.solutions import KINDS, Limits, Solution, Step, corrupt
 from engine.ouroboros.train import pick_device
@@ -136,27 +136,36 @@ def read_solution(text: str, question: str, limits: Limits) -> Solution | None:
     return Solution(0, question, tuple(steps), int(final) if final.denominator == 1 else -1)
 
 
-def on_generations(
-    judge: Judge, rows: Sequence[dict[str, object]], limits: Limits, resamples: int
-) -> dict[str, Estimate]:
-    """Tier T3. A candidate without a step that the model can judge gets the energy of a coin."""
-    pools: dict[str, list[Candidate]] = defaultdict(list)
+def pools_of(judge: Judge, rows: Sequence[dict[str, object]], limits: Limits) -> dict[str, list[Candidate]]:
+    """The candidates of each problem. One without a step that the model can judge gets the energy of a coin."""
     for row in rows:
         missing = [key for key in ("id", "question", "solution", "answer") if key not in row]
         if missing:
             raise Refused(f"a row of the generations has no {missing[0]!r}: each needs id, question, solution, answer")
-        solution = read_solution(str(row["solution"]), str(row["question"]), limits)
+    read = [read_solution(str(row["solution"]), str(row["question"]), limits) for row in rows]
+    energies = iter(judge.steps([s for s in read if s is not None and s.steps]))
+    pools: dict[str, list[Candidate]] = defaultdict(list)
+    for row, solution in zip(rows, read, strict=True):
         if solution is None:
             pools[str(row["id"])].append(Candidate("none", 1.0, False))
             continue
-        energy = float(judge.steps([solution])[0].max()) if solution.steps else 0.5
+        energy = float(next(energies).max()) if solution.steps else 0.5
         is_right = gsm8k.evaluate(str(row["answer"]).replace("$", "")) == solution.final
         pools[str(row["id"])].append(Candidate(str(solution.final), energy, is_right))
-    found = summarize(list(pools.values()), resamples)
-    everything = [c for pool in pools.values() for c in pool]
-    area = auroc(np.array([c.energy for c in everything]), np.array([not c.right for c in everything]))
-    found["auroc"] = Estimate(area, float("nan"), float("nan"))
-    return found
+    return pools
+
+
+def on_generations(
+    judge: Judge, rows: Sequence[dict[str, object]], limits: Limits, resamples: int, threshold: float = 0.5
+) -> dict[str, Estimate]:
+    """Tier T3: what energies are worth on a model's own solutions, and each way of choosing among them."""
+    pools = list(pools_of(judge, rows, limits).values())
+    everything = [(at, c) for at, pool in enumerate(pools) for c in pool]
+    problem = np.array([at for at, _ in everything])
+    scored = Scored(
+        np.array([c.energy for _, c in everything]), np.array([not c.right for _, c in everything]), problem, problem
+    )
+    return measure(scored, threshold, resamples, 0) | summarize(pools, resamples)
 
 
 def main(argv: list[str]) -> int:
@@ -171,7 +180,7 @@ def main(argv: list[str]) -> int:
     limits = Limits(data.meta["limits"]["operand"], data.meta["limits"]["result"])
     judge = judge_of(scorer.load(out / "best.pt", pick_device(cfg.train.device)), data)
     rows = gsm8k.read_jsonl(Path(path))
-    found = on_generations(judge, rows, limits, cfg.evaluate.bootstrap)
+    found = on_generations(judge, rows, limits, cfg.evaluate.bootstrap, cfg.evaluate.threshold)
     for name, e in found.items():
         runlog.fact(f"t3/{name}", e.value, low=e.low, high=e.high, pool=Path(path).name)
         print(f"{e.value:7.3f}  ({e.low:.3f} … {e.high:.3f})  t3/{name}")

@@ -84,7 +84,7 @@ def shallow(items: Items) -> Floats:
     return np.stack(columns, axis=1).astype(float)
 
 
-def _logistic(x: Floats, y: Floats, ridge: float = 10.0) -> Callable[[Floats], Floats]:
+def logistic(x: Floats, y: Floats, ridge: float = 10.0) -> Callable[[Floats], Floats]:
     """Ridge logistic regression by Newton's method."""
     mean = x.mean(axis=0)
     design = np.hstack([x - mean, np.ones((len(x), 1))])
@@ -109,10 +109,10 @@ class Probe:
 
 
 PROBES = (
-    Probe("digit n-grams, logistic", ngrams, _logistic),
-    Probe("result alone, logistic", result_alone, _logistic),
+    Probe("digit n-grams, logistic", ngrams, logistic),
+    Probe("result alone, logistic", result_alone, logistic),
     Probe("result alone, boosted", result_digits, _boosted),
-    Probe("premise alone, logistic", premise_alone, _logistic),
+    Probe("premise alone, logistic", premise_alone, logistic),
     Probe("shallow features, boosted", shallow, _boosted),
 )
 
@@ -191,9 +191,9 @@ class ChoiceProbe:
 
 
 CHOICE_PROBES = (
-    ChoiceProbe("question alone, logistic", words, _logistic),
-    ChoiceProbe("step alone, logistic", step_alone, _logistic),
-    ChoiceProbe("question and step, logistic", words_and_step, _logistic),
+    ChoiceProbe("question alone, logistic", words, logistic),
+    ChoiceProbe("step alone, logistic", step_alone, logistic),
+    ChoiceProbe("question and step, logistic", words_and_step, logistic),
     ChoiceProbe("order of mention, boosted", order_of_mention, _boosted, blocking=False),
 )
 

@@ -44,6 +44,12 @@ class DigitBpe:
         found = self._inner.encode(text)
         return Encoded(found.ids, found.offsets)
 
+    def decode(self, ids: list[int]) -> str:
+        from tokenizers import decoders
+
+        text: str = decoders.ByteLevel().decode([self._inner.id_to_token(i) for i in ids])
+        return text
+
     def save(self, path: Path) -> None:
         self._inner.save(str(path))
 
