@@ -16,16 +16,17 @@ class _Part(BaseModel):
 class Champion(_Part):
     """The model that everything starts from."""
 
-    source: Literal["scratch", "file", "hub"] = "scratch"
-    """scratch: pre-trained here. file: a `phase2_champion_model.pt` of ours. hub: a causal model of transformers."""
+    source: Literal["scratch", "file", "registry", "hub"] = "scratch"
+    """scratch: pre-trained here. file: a `phase2_champion_model.pt` of ours. registry: the champion of phase 2 there, or a
+    model by name. hub: a causal model of transformers."""
     name: str = ""
-    """With `file` its path (or a name in $FRACTAL_DATA); with `hub` a name there or a local folder."""
+    """With `file` its path; with `registry` a model (empty: phase 2's champion); with `hub` a name there or a folder."""
     revision: str | None = None
     dtype: Literal["float32", "bfloat16"] = "float32"
 
     @model_validator(mode="after")
     def _named(self) -> Champion:
-        if self.source != "scratch" and not self.name:
+        if self.source in ("file", "hub") and not self.name:
             raise ValueError(f"the source {self.source!r} needs a name")
         return self
 

@@ -115,7 +115,7 @@ class PromptBakingTrainer:
         self.reader = causal_of(model)
         refuse_too_long(self.language, [*train, *val], self.bake.response_tokens, self.reader.context)
         generator = torch.Generator().manual_seed(seed)
-        self.had_rows = make_room(model, self.language.size, generator, self.bake.grow_vocabulary)
+        make_room(model, self.language.size, generator, self.bake.grow_vocabulary, self.language.fresh)
         self.plan = self._plan()
         self.standing = Standing()
         self.epochs: list[Epoch] = []
@@ -177,7 +177,7 @@ class PromptBakingTrainer:
         kind, some = self.plan[self.standing.stage]
         total = self.bake.warm_up_steps if kind == "warm-up" else None
         seed = self.seed + 101 * self.standing.stage
-        self.stage = Stage(self.model, self.language, some, self.bake, seed, kind, total, self.had_rows)
+        self.stage = Stage(self.model, self.language, some, self.bake, seed, kind, total)
         self._held_out_pairs = self._sample_held_out(some) if kind == "prompt" else []
         if kind == "prompt" and len(self.standing.kl_before) < self.standing.stage + 1:
             self.standing.kl_before.append(self.held_out_kl())

@@ -1,7 +1,7 @@
 """Supervised fine-tuning on labelled reasoning: a mode of its own (`bake.mode: sft`), and the warm-up before baking.
 
 It teaches by cross-entropy and bakes no prompt. As a warm-up the *prompt* stands in front: a champion whose thinking tokens are
-new can't write them however it is prompted, so there would be nothing to bake. Adapters learn, and the rows of new tokens do.
+new can't write them however it is prompted, so there would be nothing to bake. Adapters learn, and the thinking tokens' rows do.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def lesson(reader: Causal, data: ReasoningDataset, rows: Sequence[int]) -> Lesso
     return Lesson(shifted_loss(logits, labels), shifted_accuracy(logits.detach(), labels))
 
 
-def let_new_rows_learn(model: nn.Module, first: int) -> Callable[[], None]:
-    """The table's rows from `first` on get gradients, the others none; what is returned freezes them all again."""
+def let_rows_learn(model: nn.Module, rows: Sequence[int]) -> Callable[[], None]:
+    """These rows of the table get gradients, the others none; what is returned freezes them all again."""
     hooks = []
     for table in tables_of(model):
         table.requires_grad_(True)
-        hooks.append(table.register_hook(lambda grad: _only_from(grad, first)))
+        hooks.append(table.register_hook(lambda grad: _only(grad, rows)))
 
     def freeze() -> None:
         for hook in hooks:
@@ -49,7 +49,7 @@ def let_new_rows_learn(model: nn.Module, first: int) -> Callable[[], None]:
     return freeze
 
 
-def _only_from(grad_VD: Tensor, first: int) -> Tensor:
+def _only(grad_VD: Tensor, rows: Sequence[int]) -> Tensor:
     kept = torch.zeros_like(grad_VD)
-    kept[first:] = grad_VD[first:]
+    kept[rows] = grad_VD[rows]
     return kept

@@ -15,13 +15,17 @@ from engine.quietstar import task
 from engine.quietstar.errors import ExamplesError, PromptError
 from engine.quietstar.examples import Example
 from engine.quietstar.strategies import prompt_of
-from engine.quietstar.tokens import add_to_tokenizer
+from engine.quietstar.tokens import THINKING, add_to_tokenizer
 
 
 class Language(Protocol):
     size: int
     pad: int
     eos: int
+    thinking: list[int]
+    """The eight thinking tokens."""
+    fresh: list[int]
+    """Those of them that the champion has never seen."""
 
     def question(self, example: Example) -> list[int]: ...
     def prompt(self, strategy: str) -> list[int]: ...
@@ -34,6 +38,7 @@ class TaskLanguage:
     """The task's own words, one id each."""
 
     size, pad, eos = len(task.WORDS), task.PAD_ID, task.EOS_ID
+    thinking, fresh = [task.ID[word] for word in THINKING], list[int]()
 
     def question(self, example: Example) -> list[int]:
         return self._ids(example.question)
@@ -70,7 +75,8 @@ class TextLanguage:
         if tokenizer.eos_token_id is None:
             raise PromptError("the tokenizer has no end token, so a response would never end: set its eos_token")
         self.tokenizer = tokenizer
-        self.thinking = add_to_tokenizer(tokenizer)
+        added = add_to_tokenizer(tokenizer)
+        self.thinking, self.fresh = added.ids, added.fresh
         self.size = len(tokenizer)
         self.eos = int(tokenizer.eos_token_id)
         self.pad = int(tokenizer.pad_token_id) if tokenizer.pad_token_id is not None else self.eos

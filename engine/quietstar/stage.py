@@ -23,7 +23,7 @@ from engine.quietstar.causal import causal_of, padded, sample
 from engine.quietstar.dataset import ReasoningDataset
 from engine.quietstar.distance import Pairs, distance, pair_up
 from engine.quietstar.examples import Example
-from engine.quietstar.fine_tune import lesson, let_new_rows_learn
+from engine.quietstar.fine_tune import lesson, let_rows_learn
 from engine.quietstar.heads import unwatch, watch_logits
 from engine.quietstar.language import Language
 from engine.quietstar.lora import Lora, attach
@@ -62,7 +62,6 @@ class Stage:
         seed: int,
         kind: Kind = "prompt",
         total: int | None = None,
-        new_rows_from: int | None = None,
     ) -> None:
         self.model, self.language, self.examples, self.bake, self.seed = model, language, list(examples), bake, seed
         self.kind, self.done = kind, 0
@@ -74,13 +73,12 @@ class Stage:
         self.lora: Lora = attach(model, bake.lora_rank, bake.lora_alpha, targets, bake.lora_dropout, generator)
         for adapter in self.lora.adapters.values():
             adapter.train()  # dropout is the adapters' own; the teacher has none
-        learns_rows = kind != "prompt" and new_rows_from is not None
-        self._freeze = let_new_rows_learn(model, new_rows_from) if learns_rows else lambda: None
+        self._freeze = let_rows_learn(model, language.thinking) if kind != "prompt" else lambda: None
         self.clip = watch_logits(model, bake.optimizer.qk_clip_threshold)
         groups = param_groups(model, bake.optimizer)
         for group in groups:
             if group["kind"] == "adamw":
-                group["weight_decay"] = 0.0  # a table's old rows stay
+                group["weight_decay"] = 0.0  # a table's other rows stay
         self.optimizer = MuGrokfast(groups, bake.optimizer, self.clip)
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self._data = ReasoningDataset(self.examples, language, bake.max_length, prompted=kind == "warm-up")

@@ -6,6 +6,8 @@ tokenizer or model that has a token already keeps it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,16 +20,33 @@ THINKING = ("<think>", "</think>", "<step>", "<reason>", "<mece>", "<falsify>", 
 EXTENDED = ("<bayesian>", "<multidomain>", "<correct>", "<uncertain>")
 
 
-def add_to_tokenizer(tokenizer: Any, words: tuple[str, ...] = THINKING) -> list[int]:
-    """The ids of the thinking tokens, added where they are missing."""
+@dataclass(frozen=True)
+class Added:
+    ids: list[int]
+    """Of all thinking tokens, in order."""
+    fresh: list[int]
+    """Of those that the tokenizer did not have: their rows mean nothing yet, also where the table has spare ones."""
+
+
+def add_to_tokenizer(tokenizer: Any, words: tuple[str, ...] = THINKING) -> Added:
+    """The thinking tokens, added where they are missing."""
     known = tokenizer.get_vocab()
-    tokenizer.add_special_tokens({"additional_special_tokens": [w for w in words if w not in known]}, False)
-    return [int(tokenizer.convert_tokens_to_ids(word)) for word in words]
+    missing = [w for w in words if w not in known]
+    tokenizer.add_special_tokens({"additional_special_tokens": missing}, False)
+    ids = {word: int(tokenizer.convert_tokens_to_ids(word)) for word in words}
+    return Added(list(ids.values()), [ids[word] for word in missing])
 
 
-def make_room(model: nn.Module, rows: int, generator: torch.Generator | None = None, may_grow: bool = True) -> int:
-    """Let the table have at least so many rows; how many it had. PromptError where it can't."""
+def make_room(
+    model: nn.Module,
+    rows: int,
+    generator: torch.Generator | None = None,
+    may_grow: bool = True,
+    fresh: Sequence[int] = (),
+) -> int:
+    """Let the table have at least so many rows, and draw those of fresh tokens; how many it had. PromptError where it can't."""
     had = _table(model).shape[0]
+    _draw_spare(model, [at for at in fresh if at < had], generator)
     if rows <= had:
         return had
     if not may_grow:
@@ -40,6 +59,14 @@ def make_room(model: nn.Module, rows: int, generator: torch.Generator | None = N
     else:
         _grow_hugging_face(model, rows, generator)
     return had
+
+
+@torch.no_grad()
+def _draw_spare(model: nn.Module, spare: list[int], generator: torch.Generator | None) -> None:
+    for table_VD in tables_of(model) if spare else ():
+        others = torch.ones(len(table_VD), dtype=torch.bool)
+        others[spare] = False
+        table_VD[spare] = new_rows(table_VD[others.to(table_VD.device)], len(spare), generator)
 
 
 def _table(model: Any) -> Tensor:

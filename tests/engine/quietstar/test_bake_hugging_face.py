@@ -65,11 +65,13 @@ def test_new_rows_are_as_the_tables_own(model: Any) -> None:
 
 def test_the_tokenizer_gets_the_eight_in_order_and_once() -> None:
     words = tokenizer()
-    ids = add_to_tokenizer(words)
-    assert ids == list(range(257, 265))
-    assert add_to_tokenizer(words) == ids
+    added = add_to_tokenizer(words)
+    ids = added.ids
+    assert ids == added.fresh == list(range(257, 265))
+    assert add_to_tokenizer(words).ids == ids
+    assert add_to_tokenizer(words).fresh == []
     assert words.encode("a<think>b", add_special_tokens=False)[1] == ids[0]
-    assert len(add_to_tokenizer(words, EXTENDED)) == 4
+    assert len(add_to_tokenizer(words, EXTENDED).ids) == 4
     assert words.convert_ids_to_tokens(ids) == list(THINKING)
 
 
@@ -79,8 +81,20 @@ def test_a_table_that_may_not_grow_is_refused() -> None:
         make_room(hugging_face("gpt2"), language.size, may_grow=False)
 
 
-def test_a_table_with_spare_rows_need_not_grow(model: Any) -> None:
-    assert make_room(model, 250, may_grow=False) == 257
+@torch.no_grad()
+def test_a_table_with_spare_rows_need_not_grow_and_fresh_rows_are_drawn(model: Any) -> None:
+    table = model.get_input_embeddings().weight
+    table[:250].normal_(mean=1.0, std=0.1)
+    table[250:] = 100.0
+    before = table.clone()
+    assert (
+        make_room(
+            model, 256, torch.Generator().manual_seed(0), may_grow=False, fresh=[250, 251, 252, 253, 254, 255, 256]
+        )
+        == 257
+    )
+    assert torch.equal(table[:250], before[:250])
+    assert table[250:].max() < 2.0
 
 
 def test_lora_and_qk_clip_bound_the_students_logits_and_leave_the_teacher(model: Any) -> None:
@@ -124,7 +138,7 @@ def test_step_one_runs_saves_and_is_read_again(model: Any, mode: str, tmp_path: 
     assert again.language.text([*again.language._ids("<think> x")]) == "<think> x"  # type: ignore[attr-defined]
 
 
-def test_supervised_fine_tuning_moves_new_rows_and_no_old_one() -> None:
+def test_supervised_fine_tuning_moves_the_thinking_rows_and_no_other() -> None:
     from engine.quietstar.stage import Stage
 
     model = hugging_face("qwen2")
@@ -132,7 +146,7 @@ def test_supervised_fine_tuning_moves_new_rows_and_no_old_one() -> None:
     had = make_room(model, language.size)
     before = model.get_input_embeddings().weight.detach().clone()
     some = data.make(Data(source="generated", train_examples=7, val_examples=7), seed=0)[:7]
-    stage = Stage(model, language, some, Bake(batch=4, optimizer=FAST), 0, "warm-up", 3, new_rows_from=had)
+    stage = Stage(model, language, some, Bake(batch=4, optimizer=FAST), 0, "warm-up", 3)
     for _ in range(3):
         seen = stage.step()
     assert seen.token_accuracy is not None
