@@ -105,6 +105,21 @@ def test_a_connection_cut_under_a_command_is_lost_and_not_finished(connection: C
         connection.run("echo begun; sleep 30")
 
 
+def test_the_cipher_is_one_that_signs_in_the_same_pass(connection: Connection) -> None:
+    assert connection.transport.remote_cipher == "aes128-gcm@openssh.com"
+
+
+def test_a_server_without_it_is_entered_with_what_it_has(
+    tmp_path: Path, target: Target, trust: Trust, keys: dict[str, Path]
+) -> None:
+    with Sshd(tmp_path / "old", [keys["good"]], options=["Ciphers aes256-ctr"]) as server:
+        known = tmp_path / "known"
+        known.write_text(f"{server.known_as} {server.host_public()}\n")
+        old = replace(target, port=server.port, known_hosts=(known,), host_key_alias=server.known_as)
+        with connect(old, trust) as connection:
+            assert connection.run("echo in").stdout == b"in\n"
+
+
 def test_the_socket_is_tuned(connection: Connection) -> None:
     sock = connection.transport.sock
     assert isinstance(sock, socket.socket)
