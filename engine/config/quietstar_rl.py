@@ -123,7 +123,7 @@ class AntiTheater(_Part):
     ablation: float = 0.02
     """Thinking must win more than this over the better of both ways without a thought."""
     correlation: float = 0.5
-    """Of thought quality and of the true answer's probability, within one problem."""
+    """Of thought quality and of the answer being right, within one problem."""
     rollbacks: int = Field(default=3, ge=1)
     """After so many the run ends as `theater`."""
     control_steps: int = Field(default=120, ge=1)

@@ -1,8 +1,10 @@
 """How coherent a thought is, judged by the frozen baked model and not by the one that is learning. No head is trained for it.
 
-- semantic (40 %): does it speak of this text? The cosine of the thought's mean hidden state and the text's, brought to 0..1.
+- semantic (40 %): does it speak of this text? How much likelier its tokens are here than after another text of the batch, sigmoid
+  of the mean difference of log-probabilities. (The cosine of hidden states says nothing, see docs/LOG.md.)
 - syntactic (30 %): does it read as a thought? The baked model's geometric mean probability of its tokens.
-- predictive (30 %): does it tell what comes? How much likelier the true tokens after it are, sigmoid of the mean gain.
+- predictive (30 %): does it tell what comes? The geometric mean probability of the true tokens after it. (Not their gain over no
+  thought: a baked model without its thought says <think>, and every thought gains everything.)
 
 All lie in 0..1, one value a thought. Predictive looks at true tokens, as reward does: it is for judging, never for answering.
 """
@@ -12,11 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from engine.quietstar.reward import log_likelihood
-from engine.quietstar.thinker import Talk
+from engine.quietstar.thinker import Talk, TalkOf, truth
 
 SHARES = {"semantic": 0.4, "syntactic": 0.3, "predictive": 0.3}
 
@@ -39,9 +40,19 @@ class Coherence:
 
 
 @torch.no_grad()
-def coherence(baked: Talk, thoughts_BNT: Tensor, true_BNA: Tensor) -> Coherence:
-    """`baked`: what the frozen baked model says of these thoughts."""
-    cosine = F.cosine_similarity(baked.plain_hidden_BND, baked.thought_hidden_BND, dim=-1)
-    said = baked.thought_logits_BNTV.float().log_softmax(dim=-1).gather(-1, thoughts_BNT[..., None])[..., 0]
-    gain = log_likelihood(baked.after_logits_BNAV, true_BNA) - log_likelihood(baked.plain_logits_BNAV, true_BNA)
-    return Coherence((1 + cosine) / 2, said.mean(dim=-1).exp(), (gain / true_BNA.shape[-1]).sigmoid())
+def coherence(
+    baked: TalkOf, ids_BL: Tensor, at_BN: Tensor, thoughts_BNT: Tensor, ahead: int, here: Talk | None = None
+) -> Coherence:
+    """`here`: what the baked model says of these thoughts, where that is known already."""
+    here = here or baked(ids_BL, at_BN, thoughts_BNT, ahead)
+    elsewhere = baked(ids_BL.roll(1, dims=0), at_BN.roll(1, dims=0), thoughts_BNT, 1)
+    said, said_elsewhere = (_said(talk, thoughts_BNT) for talk in (here, elsewhere))
+    true_BNA = truth(ids_BL, at_BN, ahead)
+    comes = log_likelihood(here.after_logits_BNAV, true_BNA) / ahead
+    return Coherence((said - said_elsewhere).sigmoid(), said.exp(), comes.exp())
+
+
+def _said(talk: Talk, thoughts_BNT: Tensor) -> Tensor:
+    """The mean log-probability of a thought's tokens, (B, N)."""
+    log_p = talk.thought_logits_BNTV.float().log_softmax(dim=-1)
+    return log_p.gather(-1, thoughts_BNT[..., None])[..., 0].mean(dim=-1)

@@ -9,7 +9,6 @@ a step whose loss is no number is not taken.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -18,9 +17,7 @@ from torch import Tensor
 from engine.config.quietstar_rl import Rl
 from engine.quietstar import reward
 from engine.quietstar.coherence import coherence
-from engine.quietstar.thinker import Talk, Thinker, truth
-
-TalkOf = Callable[[Tensor, Tensor, Tensor, int], Talk]
+from engine.quietstar.thinker import Talk, TalkOf, Thinker, truth
 
 
 class LossIsNone(Exception):
@@ -55,8 +52,8 @@ class Learner:
         self.policy_weight, self.rate_share, self.done = cfg.policy_weight, 1.0, 0
         self.base_rates = [group["lr"] for group in optimizer.param_groups]
 
-    def episode(self, batch: Batch, thought_tokens: int) -> dict[str, float]:
-        """One step; what was seen in it."""
+    def episode(self, batch: Batch, thought_tokens: int, look: bool = True) -> dict[str, float]:
+        """One step; what was seen in it. `look`: coherence too, which costs a forward of the reference."""
         cfg = self.cfg
         self.generator.manual_seed(self.seed * 1_000_003 + self.done)  # of the episode alone: going on draws the same
         at_BN = batch.at_BJ.repeat_interleave(cfg.thoughts, dim=1)
@@ -76,7 +73,11 @@ class Learner:
         if not torch.isfinite(loss.total):
             raise LossIsNone(float(loss.total.detach()), {"ids": batch.ids_BL, "at": batch.at_BJ, "thoughts": thoughts})
         self._step(loss.total)
-        return self._seen(loss, talk, baked, thoughts, true)
+        seen = self._seen(loss, talk, thoughts, true)
+        if look:
+            found = coherence(self.reference, batch.ids_BL, at_BN, thoughts, cfg.ahead, baked)
+            seen |= {f"coherence_{name}": value for name, value in found.means().items()}
+        return seen
 
     def _entropy_weight(self) -> float:
         return max(self.cfg.entropy_floor, self.cfg.entropy_weight * self.cfg.entropy_decay**self.done)
@@ -92,11 +93,10 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         self.done += 1
 
-    def _seen(self, loss: reward.Loss, talk: Talk, baked: Talk, thoughts: Tensor, true: Tensor) -> dict[str, float]:
+    def _seen(self, loss: reward.Loss, talk: Talk, thoughts: Tensor, true: Tensor) -> dict[str, float]:
         said, plain = (x[:, :, 0].argmax(dim=-1) for x in (talk.logits_BNAV, talk.plain_logits_BNAV))
         return {
             "reward": float(loss.reward_BN.mean()),
-            **{f"coherence_{k}": v for k, v in coherence(baked, thoughts, true).means().items()},
             "thought_length": float(tokens_before_end(thoughts, self.thinker.end_id).float().mean()),
             "thought_diversity": reward.diversity(thoughts, self.cfg.thoughts),
             "kl_divergence": float(loss.kl.detach()),

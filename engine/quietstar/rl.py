@@ -59,8 +59,9 @@ class Session:
     def _episode(self) -> None:
         rl, learner = self.cfg.rl, self.setup.learner
         number = learner.done
+        logged = (number + 1) % rl.log_every == 0 or number + 1 == rl.episodes
         try:
-            seen = learner.episode(self.setup.texts.batch(number), thought_tokens(rl, number))
+            seen = learner.episode(self.setup.texts.batch(number), thought_tokens(rl, number), look=logged)
         except LossIsNone as error:
             path = self.work / names.BAD_BATCH
             model_file.write(path, error.batch | {"episode": number})
@@ -69,7 +70,7 @@ class Session:
                 " Lower rl.optimizer.muon_lr, or look at the batch"
             ) from None
         self.rewards.append(seen["reward"])
-        if learner.done % rl.log_every == 0 or learner.done == rl.episodes:
+        if logged:
             recent = self.rewards[-rl.window :]
             seen |= {"episode": learner.done, "avg_reward": sum(recent) / len(recent)}
             seen |= {"thought_weight": 1 - seen["plain_share"], "rollback": self.setup.rollback.count}

@@ -5,8 +5,9 @@
 - ablation: accuracy after the own thought less that of the *better* way without one: the same model without its thought, and
   the original model that never learned to think. The interval is paired over problems and must lie above zero.
 - correlation: within one problem, over thoughts of mixed quality (own, sampled hot, one token corrupted, another problem's),
-  coherence as the frozen baked model judges it, against the log-probability of the true answer. Each part of coherence
-  counts by its rank among the thoughts of its problem, so that hard problems and scales play no part.
+  coherence as the frozen baked model judges it, against whether the answer is right. Each part of coherence counts by its rank
+  among the thoughts of its problem, so that hard problems and scales play no part. (Right or wrong, not the log-probability of
+  the truth: a correlation has no size, and a performer's probabilities follow its thoughts by a hair; see docs/LOG.md.)
 
 Guarantees: nothing here trains or draws from the learning's random stream.
 """
@@ -24,9 +25,9 @@ from torch import Tensor
 from engine.config.quietstar_rl import AntiTheater
 from engine.quietstar import coherence, exam, statistics
 from engine.quietstar.exam import Answers
-from engine.quietstar.learner import Batch, TalkOf
+from engine.quietstar.learner import Batch
 from engine.quietstar.statistics import Estimate
-from engine.quietstar.thinker import Thinker, truth
+from engine.quietstar.thinker import TalkOf, Thinker, truth
 
 HOT = 3.0
 """The temperature of the second of the mixed thoughts: it makes mistakes, and not only such."""
@@ -156,10 +157,9 @@ def corrupted(thoughts_BNT: Tensor, generator: torch.Generator) -> Tensor:
 def _judged(
     thinker: Thinker, baked: TalkOf, batch: Batch, thoughts: Tensor, ahead: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Coherence in its three parts and the true answer's log-probability, a row an item."""
-    true = truth(batch.ids_BL, batch.at_BJ, ahead)
-    found = coherence.coherence(baked(batch.ids_BL, batch.at_BJ, thoughts, ahead), thoughts, true)
+    """Coherence in its three parts and whether the answer is right, a row an item."""
+    found = coherence.coherence(baked, batch.ids_BL, batch.at_BJ, thoughts, ahead)
     parts = torch.stack([getattr(found, name) for name in coherence.SHARES], dim=-1).flatten(0, 1)
-    said = thinker.talk(batch.ids_BL, batch.at_BJ, thoughts, ahead).logits_BNAV[:, :, 0].float().log_softmax(dim=-1)
-    answer = said.gather(-1, true[:, :, :1])[..., 0].flatten()
-    return parts.numpy(force=True), answer.numpy(force=True)
+    said = thinker.talk(batch.ids_BL, batch.at_BJ, thoughts, 1).logits_BNAV[:, :, 0].argmax(dim=-1)
+    right = said == truth(batch.ids_BL, batch.at_BJ, 1)[..., 0]
+    return parts.numpy(force=True), right.double().flatten().numpy(force=True)

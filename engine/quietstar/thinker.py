@@ -12,6 +12,7 @@ that it predicts nor one after it. Thoughts of all rows and places take part.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -37,9 +38,10 @@ class Talk:
     logits_BNAV: Tensor
     """The mixture: what the model says."""
     plain_share_BNA: Tensor
-    plain_hidden_BND: Tensor
-    thought_hidden_BND: Tensor
-    """At the place, and the mean over the thought's tokens."""
+
+
+TalkOf = Callable[[Tensor, Tensor, Tensor, int], Talk]
+"""Texts, places, thoughts, tokens ahead."""
 
 
 class Thinker(nn.Module):
@@ -91,8 +93,6 @@ class Thinker(nn.Module):
             after_logits_BNAV=after_logits,
             logits_BNAV=mixed.logits,
             plain_share_BNA=mixed.weight,
-            plain_hidden_BND=plain_BNAD[:, :, 0],
-            thought_hidden_BND=inside_BNTD[:, :, 1 : length + 1].mean(dim=2),
         )
 
     def thinking_state(self) -> dict[str, Tensor]:

@@ -125,10 +125,10 @@ def test_a_run_that_is_stopped_and_goes_on_ends_with_the_bits_of_one_that_was_no
     (work / names.CHECKPOINT).unlink()
     episode = rl_setup.Learner.episode
 
-    def interrupted(learner: Any, *given: Any) -> Any:
+    def interrupted(learner: Any, *given: Any, **named: Any) -> Any:
         if learner.done == 2:
             signal.raise_signal(signal.SIGTERM)
-        return episode(learner, *given)
+        return episode(learner, *given, **named)
 
     monkeypatch.setattr(rl_setup.Learner, "episode", interrupted)
     assert rl.run(cfg, work) == 130

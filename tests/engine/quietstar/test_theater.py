@@ -86,15 +86,13 @@ def test_thoughts_of_mixed_quality_are_mixed(honest: Body) -> None:
     assert ((own != corrupted).sum(dim=-1) <= 1).all()
 
 
-def test_a_correlation_does_not_depend_on_what_is_learning() -> None:
-    """Coherence is judged by the frozen model: what the learner thinks of its own thoughts plays no part in it."""
-    made = tiny.body()
-    thinker = tiny.thinker(made)
-    first = theater.correlation(thinker, tiny.frozen(made).talk, tiny.trial(items=32), tiny.TESTS, 0)
-    again = theater.correlation(thinker, tiny.frozen(made).talk, tiny.trial(items=32), tiny.TESTS, 0)
-    other = theater.correlation(thinker, tiny.frozen(tiny.body(3)).talk, tiny.trial(items=32), tiny.TESTS, 0)
+def test_coherence_is_judged_by_the_frozen_model_and_not_by_the_one_that_learns(honest: Body) -> None:
+    thinker = tiny.thinker(honest)
+    first = theater.correlation(thinker, tiny.frozen(honest).talk, tiny.trial(), tiny.TESTS, 0)
+    again = theater.correlation(thinker, tiny.frozen(honest).talk, tiny.trial(), tiny.TESTS, 0)
+    other = theater.correlation(thinker, tiny.frozen(tiny.body(3)).talk, tiny.trial(), tiny.TESTS, 0)
     assert first == again
-    assert first.estimate != other.estimate
+    assert first.estimate.value > other.estimate.value + 0.2
 
 
 def test_the_tests_draw_nothing_from_the_stream_that_learning_draws_from(honest: Body) -> None:
