@@ -42,7 +42,7 @@ from console.standing import PhaseStanding
 from console.words import desktop_note
 from console.workers import Desk, open_workspace
 from console.workspace import Workspace
-from engine.config.load import nearest
+from engine.config.load import ConfigError, nearest
 
 if TYPE_CHECKING:
     from textual.filter import LineFilter
@@ -407,7 +407,18 @@ class ConsoleApp(App[int]):
                 tell(screen)
 
     def on_refused(self, message: Refused) -> None:
-        self.say(message.words, "error")
+        self.say(message.words + self._ways_out(message.words), "error")
+
+    def _ways_out(self, refusal: str) -> str:
+        """What the table knows to do about an action that was refused, such as a host that does not answer."""
+        from console.whatnow.advice import Failure, advise
+        from console.whatnow.rules import rules_of
+
+        try:
+            advice = advise(Failure("refused", refusal), rules_of(self.space.project.configs))
+        except ConfigError:  # `why` names what is wrong with the table; the refusal itself is what counts here
+            return ""
+        return "".join(f"\n→ {way}" for way in advice.do) if advice is not None else ""
 
 
 def screen_name(screen: Screen[Any]) -> str:

@@ -79,6 +79,7 @@ class LogView(Vertical):
     def pump(self) -> None:
         """Look for new bytes: two to ten times a second."""
         self.lines.pump()
+        self._show_status()  # in the same picture as the lines, not in one of its own
 
     @property
     def follow(self) -> bool:
@@ -141,6 +142,9 @@ class LogView(Vertical):
 
     def on_log_page_status_changed(self, message: LogLines.StatusChanged) -> None:
         message.stop()
+        self._show_status()
+
+    def _show_status(self) -> None:
         said = self.lines.status()
         if said != self._said:  # its line has one size: no layout of the screen
             self._said = said

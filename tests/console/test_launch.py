@@ -201,3 +201,12 @@ async def test_the_dialog_fits_any_terminal(tiny: Path, root: Root, size: tuple[
         await opened(driver, "tab", "r")
         await driver.sees("enter starts")
         await driver.sees("estimate")
+
+
+async def test_a_refusal_says_what_to_do_where_the_table_knows_it(tiny: Path, root: Root) -> None:
+    (root.path / "hosts.yaml").write_text("hosts: {box: {ssh: nobody@127.0.0.1:1}}\n")
+    async with driven(tiny, root) as driver:
+        await opened(driver, "tab", "r")
+        await driver.keys("tab", "right", "enter")
+        await driver.sees("→ Does plain ssh reach it?")
+        assert root.run_ids() == []
