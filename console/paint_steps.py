@@ -35,7 +35,7 @@ def _line(s: StepStanding, piece: str, took: str, name_width: int, time_width: i
     text.append(before, "dim")
     text.append(node, style)
     text.append(f"{after} ", "dim")
-    text.append(f"{SIGNS.get(s.state, '·')} {s.step.step:<{name_width}}  ", style)
+    text.append(f"{SIGNS.get(s.state, '·')} {s.step.step:<{name_width}}  {s.state:<9}  ", style)
     if time_width:
         text.append(f"{took:<{time_width}}  ", "dim")
     text.append(s.why if s.why and s.state != "succeeded" else s.step.title or s.step.run)

@@ -229,9 +229,7 @@ class CompareScreen(ConsoleScreen):
             self.run_worker(self.app.run_action("app.show('runs')"))
 
     def action_filter(self) -> None:
-        box = self.query_one("#filter", Input)
-        box.add_class("-open")
-        box.focus()
+        self.type_into(self.query_one("#filter", Input))
 
     def on_input_submitted(self, message: Input.Submitted) -> None:
         text = message.value.strip()

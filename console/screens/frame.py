@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from textual import events
 from textual.screen import Screen
+from textual.widgets import Input
 
 from console.messages import Looked
 from console.widgets.masthead import Masthead
@@ -44,6 +45,12 @@ class ConsoleScreen(Screen[None]):
         """Bring the line on top up to date."""
         for masthead in self.query(Masthead):
             masthead.show(self.crumbs, self.app.burning, self.app.readonly)
+
+    def type_into(self, box: Input) -> None:
+        """Open a box and give it the focus at once: keys typed ahead are its text, not the commands of those letters."""
+        box.add_class("-open")
+        self.app.stylesheet.apply(box)  # else it can't have the focus before the next idle moment
+        self.set_focus(box)
 
     # The pane one was in
 

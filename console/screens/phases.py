@@ -256,9 +256,7 @@ class PhasesScreen(ConsoleScreen):
         self.app.push_screen(Ask(f"Why is this accepted?  {verdict.text}", "the reason stays visible"), said)
 
     def action_filter(self) -> None:
-        box = self.query_one("#filter", Input)
-        box.add_class("-open")
-        box.focus()
+        self.type_into(self.query_one("#filter", Input))
 
     def on_input_changed(self, message: Input.Changed) -> None:
         self.wanted = message.value.lower()

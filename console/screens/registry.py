@@ -189,9 +189,7 @@ class RegistryScreen(ConsoleScreen):
         self.read()
 
     def action_filter(self) -> None:
-        box = self.query_one("#filter", Input)
-        box.add_class("-open")
-        box.focus()
+        self.type_into(self.query_one("#filter", Input))
 
     def on_input_changed(self, message: Input.Changed) -> None:
         self.wanted = message.value.lower()

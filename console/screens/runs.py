@@ -156,8 +156,7 @@ class RunsScreen(ConsoleScreen):
 
     def action_filter(self) -> None:
         box = self.query_one("#filter", Input)
-        box.add_class("-open")
-        box.focus()
+        self.type_into(box)
         box.action_end()
 
     def on_input_changed(self, message: Input.Changed) -> None:

@@ -144,3 +144,10 @@ async def test_a_letter_goes_to_its_pane(folder: Path, root: Root) -> None:
         await driver.until(lambda: _pane(driver) == "gates", "the third pane")
         await driver.keys("ctrl+o", "escape")
         assert _pane(driver) == "gates"
+
+
+async def test_a_box_has_the_focus_before_the_next_key_is_heard(folder: Path, root: Root) -> None:
+    async with driven(folder, root) as driver:
+        await driver.sees("at cpu")
+        driver.app.screen.action_filter()
+        assert _pane(driver) == "filter", "a key typed ahead would be a command"
