@@ -31,6 +31,7 @@ FIRST: dict[str, tuple[str, ...]] = {
     "phases.override": ("tab", "tab"),
     "runs.clear_filter": ("slash", "x", "enter"),
     "registry.clear_filter": ("slash", "x", "enter"),
+    "run.focus_charts": ("b",),
     "run.replay_pause": ("v",),
     "run.replay_faster": ("v",),
     "run.replay_slower": ("v",),
