@@ -15,8 +15,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from console.rental.actions import Desk, Unverified, act, open_desk
+from console.rental.actions import act
 from console.rental.arguments import add_arguments
+from console.rental.desk import Desk, Unverified, open_desk
 from console.verbs.model_tables import Table
 from engine.protocol.layout import Root
 from remote.cloud.cloud_paths import CloudPaths

@@ -14,7 +14,8 @@ import os
 import sys
 from pathlib import Path
 
-from console.rental.actions import Unverified, act, open_desk
+from console.rental.actions import act
+from console.rental.desk import Unverified, open_desk
 from console.verbs.common import print_json
 from console.words import table
 from remote.cloud.cloud_paths import CloudPaths

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from console.rental.actions import save_command
+from console.rental.launches import save_command
 from engine.protocol.spec import Output
 from engine.supervisor.save import save
 from remote.local_host import LocalHost

@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from console.errors import UserError
-from console.rental.actions import ACTIONS, Desk, act, open_desk, settings_of
+from console.rental.actions import ACTIONS, act
 from console.rental.arguments import add_arguments
+from console.rental.desk import Desk, open_desk
 from console.rental.hosting import host_of
+from console.rental.launches import settings_of
 from console.rental.saving import left_on
 from console.store import Store
 from console.verbs.model_tables import Table
