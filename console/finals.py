@@ -17,6 +17,7 @@ from engine.protocol.evidence import Evidence
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS configs (config_hash TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS finals (run_id TEXT PRIMARY KEY, body TEXT, usd_per_h REAL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS finals_paid ON finals (usd_per_h) WHERE usd_per_h > 0;
 CREATE TABLE IF NOT EXISTS names (kind TEXT, name TEXT, PRIMARY KEY (kind, name)) WITHOUT ROWID;
 """
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from textual.message import Message
 
 from console.rental.burning import Burning
+from console.spending import Spent
 from console.standing import PhaseStanding
-from console.store import RunRow, Spent
+from console.store import RunRow
 
 if TYPE_CHECKING:
     from console.app import ConsoleApp

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from console.spending import Spent
 from console.standing import GateStanding, PhaseStanding
-from console.store import RunRow, Spent
+from console.store import RunRow
 from console.words import SIGNS, STYLES, ago, duration, usd
 from engine.protocol.gates import Verdict
 

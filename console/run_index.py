@@ -95,17 +95,6 @@ class RunIndex:
         found: int = self._run(f"SELECT COUNT(*) FROM {tables(meets.sql)} WHERE {meets.sql}", meets).fetchone()[0]
         return found
 
-    def spent(self, project: str, phase: str | None = None) -> tuple[int, float, float]:
-        """Runs, seconds and dollars of a project or of one of its phases, failed runs among them."""
-        meets = Where()
-        only = f" AND r.phase = {meets.add(phase)}" if phase is not None else ""
-        row = self._run(
-            f"SELECT COUNT(*), COALESCE(SUM({expression('took')}), 0), COALESCE(SUM({expression('cost')}), 0)"
-            f" FROM {tables('f.')} WHERE r.project = {meets.add(project)}{only}",
-            meets,
-        ).fetchone()
-        return int(row[0]), float(row[1]), float(row[2])
-
     def lines(self, ids: Sequence[str], asked: Sequence[str] = ()) -> dict[str, RunLine]:
         """The lines of some runs, by id; one that is gone is left out."""
         found: dict[str, RunLine] = {}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 from console import finals, notes
 from console.listing import Listing
+from console.spending import Spending
 from engine.protocol.evidence import Evidence, EvidenceReader, Summary
 from engine.protocol.gates import Word
 from engine.protocol.layout import Root
@@ -100,15 +100,6 @@ class _Seen:
     config: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Spent:
-    """What the runs of a phase have taken so far, those that failed too."""
-
-    runs: int = 0
-    seconds: float = 0.0
-    usd: float = 0.0
-
-
 class Store:
     """One console's connection."""
 
@@ -124,6 +115,7 @@ class Store:
         self._db.execute("PRAGMA synchronous=NORMAL")
         patiently(lambda: self._db.executescript(_SCHEMA + finals.SCHEMA + notes.SCHEMA))
         self.notes = notes.Notes(self._db)
+        self.money = Spending(self._db)
         self._readers: dict[str, EvidenceReader] = {}
         self._listing = Listing()
         self._over: set[str] | None = None
@@ -229,30 +221,10 @@ class Store:
             self._db.execute(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))
         self._readers.pop(run_id, None)
 
-    def spent(self, project: str, now: float) -> dict[str, Spent]:
-        """Per phase, over all its runs and presets; a run that goes on counts until now."""
-        took = "COALESCE(r.ended, CASE WHEN r.final THEN r.started ELSE :now END) - r.started"
-        rows = self._db.execute(
-            f"SELECT r.phase, COUNT(*), SUM({took}), SUM(({took}) / 3600 * COALESCE(f.usd_per_h, 0)) FROM runs r"
-            " LEFT JOIN finals f ON f.run_id = r.run_id"
-            " WHERE r.project = :project AND r.started IS NOT NULL GROUP BY r.phase",
-            {"project": project, "now": now},
-        )
-        return {phase: Spent(runs, max(0.0, seconds or 0.0), usd or 0.0) for phase, runs, seconds, usd in rows}
-
-    def prices(self, run_ids: Sequence[str]) -> dict[str, float]:
-        """Dollars an hour of the machines that these runs were on, where they cost any."""
-        marks = ",".join("?" * len(run_ids))
-        query = f"SELECT run_id, usd_per_h FROM finals WHERE usd_per_h > 0 AND run_id IN ({marks})"
-        return dict(self._db.execute(query, list(run_ids)).fetchall())
-
-    def set_price(self, run_id: str, usd_per_h: float) -> None:
-        """What an hour of the machine costs that a run is on."""
-        self._db.execute(
-            "INSERT INTO finals (run_id, body, usd_per_h) VALUES (?, '{}', ?)"
-            " ON CONFLICT (run_id) DO UPDATE SET usd_per_h = excluded.usd_per_h",
-            (run_id, usd_per_h),
-        )
+    def version(self) -> int:
+        """Changes when anybody has written to the index."""
+        others: int = self._db.execute("PRAGMA data_version").fetchone()[0]
+        return others + self._db.total_changes
 
     def runs(self, project: str | None = None, phase: str | None = None, limit: int | None = None) -> list[RunRow]:
         """Runs, newest first."""

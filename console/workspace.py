@@ -28,8 +28,9 @@ from console.specs import (
     resolve_config,
     whoami,
 )
+from console.spending import Spent
 from console.standing import GateStanding, PhaseStanding, judge_phase
-from console.store import RunRow, Spent, Store
+from console.store import RunRow, Store
 from engine.config.load import nearest
 from engine.config.phase import Phase, Step
 from engine.protocol.events import read_events
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from remote.ssh.host import SshHost
 
 
+_SPENT_QUIET_S = 60.0  # while nothing is written only the clock of live runs moves
 _SPENT_S = 5.0
 
 
@@ -73,7 +75,7 @@ class Workspace:
         self.local = LocalHost(self.root)
         self._trees = TreeReader()
         self._spent: dict[str, Spent] = {}
-        self._spent_at = 0.0
+        self._spent_at, self._spent_seen = 0.0, -1
         self._phase_marks = self._marks()
         self._hosts: dict[str, SshHost] = {}
         self._models_told = False
@@ -137,7 +139,7 @@ class Workspace:
             for row in rows:
                 price = usd_per_h(CloudPaths(self.root.path / "cloud"), row.host, row.created)
                 if price is not None:
-                    self.store.set_price(row.run_id, price)
+                    self.store.money.set_price(row.run_id, price)
 
     def _tell_registry(self) -> None:
         self._models_told = True
@@ -204,17 +206,19 @@ class Workspace:
     def _priced(self, standing: PhaseStanding) -> PhaseStanding:
         """With what the machines cost that its runs are on."""
         away = [s.run.run_id for s in standing.steps if s.run is not None and s.run.host != self.local.name]
-        prices = self.store.prices(away) if away else {}
+        prices = self.store.money.prices(away) if away else {}
         if not prices:
             return standing
         steps = [replace(s, usd_per_h=prices.get(s.run.run_id, 0.0)) if s.run else s for s in standing.steps]
         return replace(standing, steps=steps)
 
     def spent(self) -> dict[str, Spent]:
-        """What each phase has taken so far; reckoned anew at most every few seconds, for it goes over every run."""
-        now = time.time()
-        if now - self._spent_at > _SPENT_S:
-            self._spent_at, self._spent = now, self.store.spent(self.project.name, now)
+        """What each phase has taken so far; it goes over every run, so only where the index has news, and not too often."""
+        now, seen = time.time(), self.store.version()
+        is_old = now - self._spent_at > (_SPENT_S if seen != self._spent_seen else _SPENT_QUIET_S)
+        if is_old:
+            self._spent_at, self._spent_seen = now, seen
+            self._spent = self.store.money.spent(self.project.name, now)
         return self._spent
 
     def unwritten(self, phase: Phase) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from console.again import newest_variant
 from console.rental.burning import burning
 from console.reports.context_page import Ground, Place, active_of, spent_words
-from console.run_index import RunIndex
+from console.spending import Spent
 from console.standing import PhaseStanding
 from console.store import RunRow
 from console.whatnow.gather import advice_for
@@ -39,9 +39,8 @@ def ground_of(space: Workspace, phase: str | None = None) -> Ground:
         resolved = newest_variant(space, active.phase)
         active, variant = space.standing(active.phase, resolved, tree), resolved.variant
         standings = [active if s.phase.phase == active.phase.phase else s for s in standings]
-    index = RunIndex(space.store)
-    spent = index.spent(space.project.name, active.phase.phase) if active else (0, 0.0, 0.0)
-    index.close()
+    every = space.store.money.spent(space.project.name, time.time())
+    spent = every.get(active.phase.phase, Spent()) if active else Spent()
     return Ground(
         project=space.project.name,
         folder=str(space.project.folder),
@@ -56,7 +55,7 @@ def ground_of(space: Workspace, phase: str | None = None) -> Ground:
         models=_models(space),
         notes=space.store.notes.find(project=space.project.name),
         advice=_advice(space, runs),
-        spent=spent_words(*spent),
+        spent=spent_words(spent),
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from console.notes import Note
 from console.reports.document import Checklist, Code, Document, Prose, Table
 from console.reports.log import notes_lines
+from console.spending import Spent
 from console.standing import GateStanding, PhaseStanding, StepStanding, asked_gates
 from console.store import RunRow
 from console.words import ago, duration, number, sign, usd
@@ -238,8 +239,8 @@ def _files(g: Ground) -> list[list[str]]:
     ]
 
 
-def spent_words(runs: int, seconds: float, dollars: float) -> str:
-    return f"{runs} runs, {duration(seconds)}, {usd(dollars)}"
+def spent_words(spent: Spent) -> str:
+    return f"{spent.runs} runs, {duration(spent.seconds)}, {usd(spent.usd)}"
 
 
 def _stamp(at: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from console.comparing.sides import Member
 from console.notes import Note
 from console.run_index import RunIndex
 from console.specs import Resolved
+from console.spending import Spent
 from console.standing import PhaseStanding
 from engine.config.phase import Phase
 from engine.protocol.evidence import Evidence
@@ -41,15 +43,7 @@ class Gathered:
     steps: list[StepGround]
     notes: list[Note]
     spent: Spent
-
-
-@dataclass(frozen=True)
-class Spent:
     """All runs of the phase, also those that failed."""
-
-    runs: int
-    seconds: float
-    usd: float
 
 
 def gather(space: Workspace, phase: Phase, resolved: Resolved) -> Gathered:
@@ -68,7 +62,7 @@ def gather(space: Workspace, phase: Phase, resolved: Resolved) -> Gathered:
         if ground:
             steps.append(ground)
     notes = space.store.notes.find(project=space.project.name, phase=phase.phase)
-    spent = Spent(*index.spent(space.project.name, phase.phase))
+    spent = space.store.money.spent(space.project.name, time.time()).get(phase.phase, Spent())
     index.close()
     return Gathered(phase, resolved, standing, steps, notes, spent)
 

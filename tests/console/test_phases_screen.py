@@ -10,7 +10,7 @@ from console.paint import goal_text, phase_line
 from console.paint_steps import step_rows, sum_line
 from console.project import Project
 from console.screens.page import Page
-from console.store import Spent
+from console.spending import Spent
 from console.workspace import Workspace
 from engine.protocol.layout import Root
 from engine.protocol.spec import read_spec
@@ -56,7 +56,7 @@ def test_steps_stand_as_a_graph_with_their_files_and_times(space: Workspace) -> 
 
 def test_money_of_a_rented_machine_stands_against_the_estimate(space: Workspace) -> None:
     run_id = made(space, host="gpu")
-    space.store.set_price(run_id, 1.8)
+    space.store.money.set_price(run_id, 1.8)
     phase = space.phase("phase1-tiny")
     standing = space.standing(phase, space.choose(phase, "cpu"))
     assert standing.steps[0].usd == pytest.approx(0.01)
@@ -65,7 +65,7 @@ def test_money_of_a_rented_machine_stands_against_the_estimate(space: Workspace)
 
 
 def test_a_phase_tells_what_all_its_runs_have_cost_so_far(space: Workspace) -> None:
-    space.store.set_price(made(space, host="gpu"), 1.8)
+    space.store.money.set_price(made(space, host="gpu"), 1.8)
     made(space, run_id="20261120-000001-phase1-make-bbbbb", preset="smoke")
     spent = space.spent()["phase1-tiny"]
     assert (spent.runs, spent.seconds) == (2, 40.0)

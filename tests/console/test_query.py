@@ -222,7 +222,7 @@ def test_cost_is_the_price_of_the_machine_by_the_hours_on_it(root: Root, store: 
     price = usd_per_h(paths, "a100", BEGAN)
     assert price == 1.29
     assert usd_per_h(paths, "other", BEGAN) is None
-    store.set_price("rented", price)
+    store.money.set_price("rented", price)
     assert found(index, "cost>$0.60") == ["rented"]
     assert found(index, "cost<0.1") == ["own"]
     assert index.lines(["rented"])["rented"].usd == pytest.approx(0.645)

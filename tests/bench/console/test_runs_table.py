@@ -18,18 +18,16 @@ from typing import Any
 
 import pytest
 
-from console import finals
 from console.app import ConsoleApp
 from console.project import Project
 from console.query import parse, resolved
 from console.run_index import RunIndex, Sort
 from console.screens.runs import RunsScreen
-from console.store import Store
+from console.store import COLUMNS, RunRow, Store
 from console.workers import look
 from console.workspace import Workspace
 from engine.protocol.layout import Root
-from engine.protocol.spec import RunSpec, hash_of
-from engine.protocol.status import Status
+from engine.protocol.spec import hash_of
 from tests.console.tiny import make_project
 
 RUNS = int(os.environ.get("FRACTAL_BENCH_RUNS", "100000"))
@@ -57,32 +55,35 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Root:
     """An index of many ended runs of eight phases, a fifth of them of the tiny project's own, and a folder for each."""
     root = Root(tmp_path_factory.mktemp("many") / "root")
     store = Store(root.path / "console.db")
-    dice = random.Random(1)
     db = store._db
+    root.runs.mkdir(parents=True)
     db.execute("BEGIN")
-    for at in range(RUNS):
-        run_id = f"20260101-{at:06d}-phase{at % 8}-train-{at % 7919:05d}"
-        (root.runs / run_id).mkdir(parents=True)
-        config = {"level": 5, "train": {"lr": 10 ** dice.uniform(-5, -2), "width": 2 ** (at % 6)}, "seed": at % 5}
-        phase = "phase1-tiny" if at % 5 == 0 else f"phase{at % 8}-other"
-        given = {"config": config, "config_hash": hash_of(config), "family": hash_of(at // 5), "seed": at % 5}
-        spec = RunSpec(
-            *(run_id, "tiny", phase, "make" if at % 2 else "judge", "cpu", f"cpu+n={at // 5}", ["true"], "/", "/"),
-            created=BEGAN + at * 60,
-            created_by="ann@desk",
-            host="local" if at % 3 else "gpu",
-            **given,  # type: ignore[arg-type]
-        )
-        state = dice.choice(["succeeded"] * 6 + ["failed", "stopped"])
-        began = BEGAN + at * 60
-        store.put_run(spec, Status(state, "exit code 1", started=began, ended=began + dice.uniform(5, 5000)))
-        finals.put_finals(
-            db, run_id, {f"eval/m{i}": dice.random() for i in range(12)} | {"eval/accuracy": dice.random()}
-        )
-        db.execute("INSERT INTO registered VALUES (?)", (run_id,))
+    runs, configs, shown = zip(*(_run(root, at, random.Random(at)) for at in range(RUNS)), strict=True)
+    marks = ",".join("?" * len(COLUMNS))
+    db.executemany(f"INSERT INTO runs ({', '.join(COLUMNS)}) VALUES ({marks})", runs)
+    db.executemany("INSERT OR IGNORE INTO configs VALUES (?, ?)", configs)
+    db.executemany("INSERT INTO finals (run_id, body) VALUES (?, ?)", shown)
+    db.executemany("INSERT INTO registered VALUES (?)", [(run[0],) for run in runs])
+    names = [("config", key) for key in json.loads(configs[0][1])] + [("final", key) for key in json.loads(shown[0][1])]
+    db.executemany("INSERT INTO names VALUES (?, ?)", names)
     db.execute("COMMIT")
     store.close()
     return root
+
+
+def _run(root: Root, at: int, dice: random.Random) -> tuple[tuple[Any, ...], tuple[str, str], tuple[str, str]]:
+    """One run's row, config and final values, as the store writes them; and its folder."""
+    run_id = f"20260101-{at:06d}-phase{at % 8}-train-{at % 7919:05d}"
+    os.mkdir(root.runs / run_id)
+    config = {"level": 5, "train.lr": 10 ** dice.uniform(-5, -2), "train.width": 2 ** (at % 6), "seed": at % 5}
+    values = {f"eval/m{i}": dice.random() for i in range(12)} | {"eval/accuracy": dice.random()}
+    state, began = dice.choice(["succeeded"] * 6 + ["failed", "stopped"]), BEGAN + at * 60
+    row = RunRow(
+        *(run_id, "local" if at % 3 else "gpu", "tiny", "phase1-tiny" if at % 5 == 0 else f"phase{at % 8}-other"),
+        *("make" if at % 2 else "judge", "cpu", f"cpu+n={at // 5}", None, began, "ann@desk", at % 5, "tree", "code"),
+        *(hash_of(config), f"family{at // 5}", state, "exit code 1", began, began + dice.uniform(5, 5000), True),
+    )
+    return tuple(row.__dict__.values()), (row.config_hash, json.dumps(config)), (run_id, json.dumps(values))
 
 
 @pytest.fixture
