@@ -331,10 +331,12 @@ def _equal(**columns: str | None) -> tuple[list[str], list[str]]:
 
 
 def _copied(path: Path) -> sqlite3.Connection:
-    """The file's content in memory; of a folder that can't be written to as well, which SQLite opens only as immutable."""
+    """The file's content in memory. Opened as immutable where nobody writes (no `-wal` beside it): any other way SQLite lays
+    two files of its own beside it and leaves them; and where the folder can't be written to, it opens no other way."""
     memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     if path.exists():
-        for way in ("mode=ro", "immutable=1"):
+        written_now = path.with_name(path.name + "-wal").exists()
+        for way in ("mode=ro", "immutable=1") if written_now else ("immutable=1",):
             try:
                 with closing(sqlite3.connect(f"{path.resolve().as_uri()}?{way}", uri=True)) as source:
                     source.backup(memory)
