@@ -29,19 +29,21 @@ def run_head(view: RunView, now: float | None = None) -> Text:
         text.append(f"  {spec.phase} ", "bold")
         text.append(f"{spec.step} ", "bold cyan")
         text.append(f"at {spec.variant} on {spec.host}  ", "dim")
-    if view.progress.total and not status.final:
-        text.append(_progress_words(view))
     rungs = ladder(view.events)
-    if rungs and (not status.final or status.state == "stopped"):
-        text.append(f"  stopping: {ladder_words(rungs, now, status.live)}", "yellow")
+    if rungs and status.live:  # in place of the progress: it is what one waits for now
+        text.append(f"stopping: {ladder_words(rungs, now, live=True)}", "yellow")
     elif status.stopping:
-        text.append(f"  stopping: {status.stopping}", "yellow")
+        text.append(f"stopping: {status.stopping}", "yellow")
     elif status.position:
-        text.append(f"  number {status.position} in the queue", "cyan")
+        text.append(f"number {status.position} in the queue", "cyan")
+    elif view.progress.total and not status.final:
+        text.append(_progress_words(view))
     if status.reason and status.state != "running":
         text.append(f"  {status.reason}", "dim")
     elif status.stage:
         text.append(f"  {status.stage}", "dim")
+    if rungs and status.final:
+        text.append(f"  {ladder_words(rungs, now, live=False)}", "dim")
     if view.corrupt:
         text.append(f"  {view.corrupt} corrupt event line(s) passed over", "red")
     return text

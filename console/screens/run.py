@@ -33,7 +33,6 @@ from engine.protocol.gates import Verdict
 from engine.protocol.layout import RunPaths
 
 _LOOK_S = 0.05  # where nothing is heard: a look at file sizes, so that a metric is in sight within 150 ms all the same
-_TOGETHER_S = 0.02  # a program writes to its log and its events one after the other: one picture for both
 _STATE_S = 0.5  # how soon a state that leaves no line (a killed supervisor, a stage) is noticed
 _MOST_CHARTS = 12
 
@@ -98,7 +97,11 @@ class RunScreen(RunActions):
         """Something was written: look at once, or as soon as the last draw is long enough ago."""
         if not self._is_called:
             self._is_called = True
-            self.set_timer(max(_TOGETHER_S, self._draw_at - time.monotonic()), self.look)
+            wait = self._draw_at - time.monotonic()
+            if wait > 0:
+                self.set_timer(wait, self.look)
+            else:
+                self.call_later(self.look)
 
     async def look(self) -> None:
         """Draw as soon as there is news, and now and then for what leaves no line."""

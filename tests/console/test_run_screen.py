@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from console.paint_run import run_head
 from console.screens.dialogs import Pick
 from console.screens.run import RunScreen
 from console.stopping import ladder, ladder_words
@@ -16,6 +17,7 @@ from console.widgets.chart import Chart
 from console.widgets.grid import ChartGrid
 from engine.protocol.events import Event, encode
 from engine.protocol.layout import Root, RunPaths
+from engine.protocol.status import Status
 from tests.console.driver import Driver, driven
 from tests.console.made_run import START, ended, made_run
 from tests.console.tiny import make_project
@@ -218,3 +220,16 @@ def test_an_epoch_axis_needs_a_metric_or_a_config_that_tells_it(root: Root) -> N
     assert steps_per_epoch(view) == 10
     view.feed([{"kind": "metric", "step": 40, "time": START, "values": {"train/epoch": 2.0}}])
     assert steps_per_epoch(view) == 20
+
+
+def test_while_a_run_is_being_stopped_its_ladder_stands_in_place_of_its_progress(root: Root) -> None:
+    view = RunView(made_run(root))
+    view.pump()
+    view.status = Status("running")
+    assert "40/40 steps" in run_head(view, 103.0).plain
+    view.events += stop("SIGINT")
+    words = run_head(view, 103.0).plain
+    assert "stopping: ✓ SIGINT sent → SIGTERM in 7 s" in words
+    assert "steps" not in words
+    view.status = Status("stopped", "stopped by ada")
+    assert run_head(view, 103.0).plain.endswith("stopped by ada  ✓ SIGINT sent")
