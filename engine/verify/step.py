@@ -74,13 +74,14 @@ def chosen(problems: list[Problem], cfg: VerifyConfig, part: str) -> list[Proble
 
 
 def begin(argv: list[str], parts: tuple[str, ...] = ()) -> Step:
-    """From the command line: `[part] [--phase ID] [--preset NAME] [key=value …]`."""
+    """From the command line: `[part] [--phase ID] [--preset NAME] [--unsafe] [key=value …]`."""
     words = list(argv)
     part = ""
     if parts:
         if not words or words[0] not in parts:
             raise ConfigError(f"say which part first: {' or '.join(parts)}")
         part = words.pop(0)
+    words = ["sandbox.unsafe=true" if word == "--unsafe" else word for word in words]
     phase = DEFAULT_PHASE
     if "--phase" in words:
         at = words.index("--phase")

@@ -67,7 +67,8 @@ def _said(standing: Standing) -> str:
     missing = [name for name in ("landlock", "seccomp") if not getattr(standing, name)]
     return (
         f"this machine can't hold untrusted programs: no {' and no '.join(missing)}. "
-        "Use a Linux kernel of 5.13 or later on x86-64 or arm64, or pass --unsafe to run them without walls."
+        "Use a Linux kernel of 5.13 or later on x86-64 or arm64, or pass --unsafe (in a run: --set sandbox.unsafe=true) "
+        "to run them without walls."
     )
 
 

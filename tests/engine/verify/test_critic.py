@@ -1,5 +1,8 @@
 """The critic's data, its losses, and that going on after a stop is the same as never having stopped."""
 
+import random
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +10,8 @@ import torch
 from engine.config.verify import Critic
 from engine.protocol.durable import write_json
 from engine.verify.critic import checkpoint
-from engine.verify.critic.batches import collate, encode_all, epoch_batches
+from engine.verify.critic.batches import Encoded, collate, encode_all, epoch_batches, groups_of
+from engine.verify.critic.calibrate import Calibration, cross_fitted, fit
 from engine.verify.critic.differences import differing
 from engine.verify.critic.items import Item, distinct, items_of, require_both_kinds, split_by_problem
 from engine.verify.critic.leak_probe import probe_auc
@@ -76,8 +80,6 @@ def test_an_item_knows_nothing_of_how_it_was_made():
 
 
 def test_an_epoch_holds_every_item_once_within_the_budget():
-    import random
-
     body = fresh_body(_CFG, items(), 0)
     problems = encode_all(items(), body.encode)
     batches = epoch_batches(problems, 4, 200, random.Random(0))
@@ -202,3 +204,75 @@ def test_a_pretrained_body_goes_through_the_same_loop_and_back_from_its_checkpoi
     write_json(tmp_path / "critic.json", {"best": str(done.best.relative_to(tmp_path)), "vocabulary": []})
     again = trained_critic(cfg, tmp_path).body
     assert np.array_equal(energies(body, sides.val), energies(again, sides.val))
+
+
+def test_where_a_problem_has_both_verdicts_every_group_has_them():
+    body = fresh_body(_CFG, items(), 0)
+    (members,) = encode_all([i for i in items(1, 13) if i.key != "t0/1"], body.encode)
+    rare = [m for m in members if not m.failed][:1] + [m for m in members if m.failed]
+    groups = groups_of(rare, 3, random.Random(0))
+    assert all({m.failed for m in group} == {True, False} for group in groups)
+    assert {id(m) for group in groups for m in group} == {id(m) for m in rare}
+
+
+def test_calibration_finds_scale_and_shift_and_keeps_the_order():
+    rng = np.random.default_rng(0)
+    truth = 2 * rng.normal(size=4000)
+    failed = rng.random(4000) < 1 / (1 + np.exp(-truth))
+    found = fit((truth - 2) / 3, failed)
+    assert (found.scale, found.shift) == (pytest.approx(3, rel=0.1), pytest.approx(2, rel=0.1))
+    assert found.scale > 0
+    assert fit(truth, np.ones(4000, dtype=bool)) == Calibration()
+
+
+def test_a_logit_that_knows_nothing_is_not_trusted():
+    rng = np.random.default_rng(1)
+    failed = rng.random(600) < 0.85
+    tasks = [f"t{n % 20}" for n in range(600)]
+    logit = 5 * rng.normal(size=600)
+    energy = 1 / (1 + np.exp(-cross_fitted(logit, failed, tasks, 0)))
+    assert ((logit > 0) == failed).mean() < 0.6
+    assert ((energy > 0.5) == failed).mean() > 0.82
+
+
+def tiny_encoder(tiny_model, folder):
+    """A BERT of two layers over the tiny model's bytes, with the marks that an encoder's tokenizer has."""
+    import transformers
+
+    config = transformers.BertConfig(
+        vocab_size=300, hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2
+    )
+    transformers.BertModel(config).save_pretrained(folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_model)
+    tokenizer.add_special_tokens({"cls_token": "<|im_start|>", "sep_token": "<|im_end|>"})
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_an_encoder_reads_its_first_position_between_its_own_marks(tiny_model, tmp_path):
+    cfg = Critic(body="pretrained", model=str(tiny_encoder(tiny_model, tmp_path)), trainable_layers=1, head_dim=8)
+    body = fresh_body(cfg, [], 0).eval()
+    ids = body.encode("add", "def f(): pass")
+    assert (ids[0], ids.count(body.tokenizer.sep_token_id)) == (body.tokenizer.cls_token_id, 1)
+    batch = collate([Encoded(ids, False, 0), Encoded(ids[:9], False, 0)])
+    alone = collate([Encoded(ids[:9], False, 0)])
+    padded = body(batch.ids_BT, batch.length_B)[1]
+    assert padded.item() == pytest.approx(body(alone.ids_BT, alone.length_B)[0].item(), abs=1e-5)
+
+
+def test_lora_learns_beside_frozen_weights_and_comes_back(tiny_model, tmp_path):
+    pytest.importorskip("peft", reason="peft is not installed (pip install 'peft>=0.17')")
+    cfg = Critic(body="pretrained", model=str(tiny_model), lora_rank=2, head_dim=8, epochs=1, group=4, token_budget=800)
+    sides = split_by_problem(items(4, 4), 0.5, 0)
+    body = fresh_body(cfg, sides.train, 0)
+    assert all("lora" in name or name.startswith("energy") for name, p in body.named_parameters() if p.requires_grad)
+    done = train(body, sides, cfg, tmp_path, 0, lambda: False)
+    write_json(tmp_path / "critic.json", {"best": str(done.best.relative_to(tmp_path)), "vocabulary": []})
+    again = trained_critic(cfg, tmp_path).body
+    assert np.array_equal(energies(body, sides.val), energies(again, sides.val))
+
+
+def test_without_peft_the_message_names_the_way_out(tiny_model, monkeypatch):
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(StepFailed, match=r"pip install 'peft"):
+        fresh_body(Critic(body="pretrained", model=str(tiny_model), lora_rank=2), [], 0)

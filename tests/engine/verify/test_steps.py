@@ -13,7 +13,7 @@ from engine.config.verify import VerifyConfig
 from engine.verify import execute, load_problems, rank, refine, train_critic
 from engine.verify.problems import own
 from engine.verify.rows import read
-from engine.verify.step import StepFailed
+from engine.verify.step import StepFailed, begin
 
 generate = importlib.import_module("engine.verify.generate.__main__")
 
@@ -56,6 +56,11 @@ def test_a_transfer_trains_on_one_set_and_tests_on_another():
     cfg = check(VerifyConfig, resolve(_CONFIGS, "phase14-best-of-n", "humaneval"), "")
     assert (cfg.problems.source_of("train"), cfg.problems.source_of("test")) == ("sanitized", "humaneval")
     assert 164 * cfg.generate.n_test == 8_200
+
+
+def test_unsafe_is_a_word_of_the_command_line(work):
+    assert begin(["train", "--preset", "smoke", "--unsafe"], ("train",)).cfg.sandbox.unsafe
+    assert not begin(["train", "--preset", "smoke"], ("train",)).cfg.sandbox.unsafe
 
 
 @pytest.fixture
