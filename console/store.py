@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS runs (
 );
 CREATE INDEX IF NOT EXISTS runs_by_phase ON runs (project, phase, created);
 CREATE INDEX IF NOT EXISTS runs_by_project ON runs (project, created);
-CREATE INDEX IF NOT EXISTS runs_by_variant ON runs (project, phase, variant);
+CREATE INDEX IF NOT EXISTS runs_by_preset ON runs (project, phase, preset, variant);
 CREATE INDEX IF NOT EXISTS runs_by_family ON runs (project, phase, family);
 CREATE INDEX IF NOT EXISTS runs_open ON runs (final);
 CREATE TABLE IF NOT EXISTS evidence (run_id TEXT PRIMARY KEY, body TEXT);
@@ -246,7 +246,7 @@ class Store:
 
     def open_runs(self) -> list[RunRow]:
         """Runs that have not ended yet, as far as the index knows, newest first."""
-        query = f"SELECT {_COLUMNS} FROM runs WHERE NOT final ORDER BY created DESC"
+        query = f"SELECT {_COLUMNS} FROM runs WHERE final = 0 ORDER BY created DESC"
         return [row_of_values(values) for values in self._db.execute(query)]
 
     def run(self, run_id: str) -> RunRow | None:

@@ -151,6 +151,7 @@ class CompareScreen(ConsoleScreen):
         """A chart per metric; one that stays keeps its zoom."""
         grid, colours = self.query_one(ChartGrid), colours_of(self.sides)
         names = gated_first(metrics_of_sides(self.sides), self.checks)[:_MOST_CHARTS]
+        self.set_class(not names, "-bare")
         known = {chart.title: chart for chart in grid.charts}
         x_name = "time" if self.by_time else "step"
         charts = [known.get(name) or Chart(title=name, x_name=x_name) for name in names]

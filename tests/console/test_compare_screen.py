@@ -13,7 +13,7 @@ from console.widgets.chart import Chart
 from console.widgets.grid import ChartGrid
 from engine.protocol.layout import Root
 from tests.console.driver import Driver, driven
-from tests.console.made_runs import lay_sweep
+from tests.console.made_runs import lay_run, lay_sweep
 from tests.console.tiny import make_project
 
 
@@ -130,9 +130,20 @@ async def test_everything_is_exported_into_a_new_folder(folder: Path, root: Root
 async def test_nothing_marked_says_what_to_do_and_a_single_run_is_enough(folder: Path, root: Root) -> None:
     async with driven(folder, root, (80, 24)) as driver:
         await driver.keys("3")
-        await driver.keys("z", "z")
         await driver.sees("mark runs on the Runs screen")
         await driver.keys("2")
         await driver.sees("Runs — 4")
         await driver.keys("c")
         await driver.sees("Compared — 1 runs")
+
+
+async def test_runs_without_curves_are_compared_by_their_values_alone(folder: Path, root: Root) -> None:
+    for at in (0, 1):
+        lay_run(root, f"bare-{at}", {"lr": at}, {}, {"score": at + 0.5}, at=100 + at)
+    async with driven(folder, root, (80, 24)) as driver:
+        await driver.keys("2")
+        await driver.sees("Runs — 6")
+        await driver.keys("space", "space", "c")
+        await driver.sees("Compared — 2 runs")
+        await driver.sees("score")
+        await driver.sees("1.5")
