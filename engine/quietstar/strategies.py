@@ -44,10 +44,10 @@ _CUE = {
 _LEAD = {
     "chain_of_thought": "{at}. {line}",
     "mece_decomposition": "Part {at} of {n}, apart from the others: {line}",
-    "falsification_testing": "If this were wrong, {undone}; it holds: {line}",
+    "falsification_testing": "If this were wrong, {back} would be something else than {left}; it holds: {line}",
     "expert_perspective": "A bookkeeper enters line {at}: {line}",
     "orthogonal_wisdom": "As a balance that is in level: {line}",
-    "self_doubt": "Is it so? Backwards {undone}. Yes: {line}",
+    "self_doubt": "Is it so? {line} Backwards {back} = {left}, so it is.",
     "bayesian_rationalist": "Fact {at} moves the guess: {line}",
 }
 
@@ -71,9 +71,9 @@ class Step:
     result: int
 
     @property
-    def undone(self) -> str:
-        back = {"+": "-", "-": "+", "*": "/", "/": "*"}[self.op]
-        return f"{self.result} {back} {self.right} would not be {self.left}"
+    def back(self) -> str:
+        """What undoes it: its value is `left` exactly where the equation is true."""
+        return f"{self.result} { {'+': '-', '-': '+', '*': '/', '/': '*'}[self.op] } {self.right}"
 
 
 def cued(question: str, strategy: str) -> str:
@@ -84,7 +84,8 @@ def cued(question: str, strategy: str) -> str:
 def tell(steps: list[Step], strategy: str) -> str:
     """The reasoning, in the strategy's tag."""
     lines = [
-        f"{TAG_OF[strategy]} " + _LEAD[strategy].format(at=at, n=len(steps), line=step.line, undone=step.undone)
+        f"{TAG_OF[strategy]} "
+        + _LEAD[strategy].format(at=at, n=len(steps), line=step.line, back=step.back, left=step.left)
         for at, step in enumerate(steps, 1)
     ]
     return "<think>\n" + "\n".join(lines) + "\n</think>"

@@ -11,7 +11,7 @@ from engine.quietstar.dataset import NO_LABEL, ReasoningDataset, collate, shifte
 from engine.quietstar.errors import ExamplesError
 from engine.quietstar.examples import Example
 from engine.quietstar.language import TaskLanguage
-from engine.quietstar.strategies import SHARES, STRATEGIES, TAG_OF, counts
+from engine.quietstar.strategies import SHARES, STRATEGIES, TAG_OF, Step, counts, tell
 from tests.engine.quietstar.step1 import parts, task_examples
 
 LANGUAGE = TaskLanguage()
@@ -192,3 +192,14 @@ def test_text_of_another_task_is_refused_in_words() -> None:
 
 def test_every_strategys_tag_is_a_word_of_the_task() -> None:
     assert all(tag in task.ID for tag in TAG_OF.values())
+
+
+@pytest.mark.parametrize("op", ["+", "-", "*", "/"])
+def test_what_undoes_an_equation_gives_back_its_left_side(op: str) -> None:
+    left, right = 12, 3
+    result = {"+": 15, "-": 9, "*": 36, "/": 4}[op]
+    step = Step("a line.", left, op, right, result)
+    before, back_op, after = step.back.split()
+    undone = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__, "/": int.__floordiv__}[back_op]
+    assert undone(int(before), int(after)) == left
+    assert f"Backwards {step.back} = 12, so it is." in tell([step], "self_doubt")
