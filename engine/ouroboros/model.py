@@ -48,6 +48,11 @@ class Batch:
         fields = (self.op_B, self.a_BW, self.b_BW, self.claimed_BW, self.wrong_B)
         return Batch(*(field[rows_B] for field in fields), self.task, text)
 
+    def to(self, device: torch.device) -> Batch:
+        text = None if self.text is None else self.text.to(device)
+        fields = (self.op_B, self.a_BW, self.b_BW, self.claimed_BW, self.wrong_B)
+        return Batch(*(field.to(device) for field in fields), self.task, text)
+
     @property
     def positions(self) -> int:
         """Real positions, padding not counted."""
@@ -64,6 +69,9 @@ class Text:
     mention_BS: Tensor
     """1 where the token is of a number that equals the first operand, 2 for the second (where it is shown), 3 for both."""
     length_B: Tensor
+
+    def to(self, device: torch.device) -> Text:
+        return Text(*(field.to(device) for field in (self.ids_BS, self.place_BS, self.mention_BS, self.length_B)))
 
     def __getitem__(self, rows_B: Tensor) -> Text:
         return Text(self.ids_BS[rows_B], self.place_BS[rows_B], self.mention_BS[rows_B], self.length_B[rows_B])

@@ -4,8 +4,9 @@
 
 One thread, fp32, forward, backward and AdamW of 4 layers of 256. The texts are question and solution of each problem:
 GSM8K's where $FRACTAL_DATA has them, else the project's own. The padded loop is the published layout: every text in a frame
-of 512, padding attended, no mask. Ours sorts a batch by length and cuts it by a token budget. Rounds alternate, because
-the machine is shared.
+of 512, padding attended, no mask, gradients of 16 texts at a time added up. Ours sorts the same batch (as many texts as the a100
+preset has in one) by length and cuts it by a token budget. Both step once a batch. Rounds alternate, because the machine is
+shared.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from engine.ouroboros.equations import Ints
 from engine.ouroboros.losses import mse
 from engine.ouroboros.model import Batch, Ouroboros, Text
 
-FRAME, BATCH, BUDGET, TEXTS, ROUNDS = 512, 16, 4096, 32, 3
+FRAME, PART, BUDGET, TEXTS, ROUNDS = 512, 16, 1024, 128, 3
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,9 @@ class Loop:
 def real_tokens_per_cpu_s(loop: Loop, encoded: texts.Texts, rows: Ints, padded: bool) -> float:
     begun = time.process_time()
     if padded:
-        for part in np.split(rows, len(rows) // BATCH):
-            loop.step([batch_of(encoded, part, FRAME)])
+        loop.step([batch_of(encoded, part, FRAME) for part in np.split(rows, len(rows) // PART)])
     else:
-        for part in np.split(rows, max(1, len(rows) // (2 * BATCH))):
-            loop.step([batch_of(encoded, part[p], None) for p in texts.budgeted(encoded.lengths[part], BUDGET)])
+        loop.step([batch_of(encoded, rows[part], None) for part in texts.budgeted(encoded.lengths[rows], BUDGET)])
     return float(encoded.lengths[rows].sum()) / (time.process_time() - begun)
 
 
@@ -103,4 +102,4 @@ def test_real_tokens_a_second_against_a_padded_loop() -> None:
         f"\n{found.name}, {found.encoded.lengths.mean():.0f} tokens a text: padded {theirs:,.0f} real tokens a CPU-second, "
         f"ours {ours:,.0f}, ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f}), {ROUNDS} rounds"
     )
-    assert statistics.median(ratios) >= 2.0  # the figure to reach is 3; below 2 something broke
+    assert statistics.median(ratios) >= 3
