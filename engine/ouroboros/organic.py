@@ -5,8 +5,8 @@
 
 Trains a small solver on stories of the project's own (`solver.py`), lets it solve stories of templates that it never saw, several
 times each, and asks the trained energy. Leaves generations.jsonl, which `best_of_n --generations` reads too, and organic.json.
-Beside the whole tier stand its two halves: wrong solutions in which some equation is false (decided by computing), and wrong
-ones whose arithmetic is sound, which an energy of arithmetic can't tell.
+Beside the whole tier stand its parts, told apart by computing: solutions that are right by luck (an equation is false, the answer
+is right), wrong ones with a false equation, and wrong ones whose arithmetic is sound, which an energy of arithmetic can't tell.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ class Kinds:
     """Rows by what is wrong with them."""
 
     right: list[Row]
+    lucky: list[Row]
+    """The answer is right although an equation is false: an energy that knows better pays for it."""
     slipped: list[Row]
     """Wrong, with a false equation or no answer at all."""
     sound: list[Row]
@@ -58,36 +60,37 @@ class Kinds:
 
 
 def sort_out(rows: Sequence[Row], limits: Limits) -> Kinds:
-    found = Kinds([], [], [])
+    found = Kinds([], [], [], [])
     for row in rows:
         solution = read_solution(str(row["solution"]), str(row["question"]), limits)
+        false = solution is None or any(step.true != step.claimed for step in solution.steps)
         if solution is not None and str(solution.final) == row["answer"]:
-            found.right.append(row)
-        elif solution is None or any(step.true != step.claimed for step in solution.steps):
-            found.slipped.append(row)
+            (found.lucky if false else found.right).append(row)
         else:
-            found.sound.append(row)
+            (found.slipped if false else found.sound).append(row)
     return found
 
 
 def report(judge: Judge, rows: Sequence[Row], limits: Limits, cfg: OuroborosConfig) -> dict[str, Estimate]:
     """Every measure of the tier by name; none where all solutions are of one class."""
     kinds = sort_out(rows, limits)
-    print(f"{len(rows)} solutions of {len({str(r['id']) for r in rows})} stories: {len(kinds.right)} right, "
-          f"{len(kinds.slipped)} with a false equation or no answer, {len(kinds.sound)} wrong by choice alone")  # fmt: skip
+    by_answer = len(kinds.right) + len(kinds.lucky)
+    print(f"{len(rows)} solutions of {len({str(r['id']) for r in rows})} stories: {by_answer} right by their answer, "
+          f"{len(kinds.lucky)} of them with a false equation; wrong with a false equation or no answer "
+          f"{len(kinds.slipped)}, wrong by choice alone {len(kinds.sound)}")  # fmt: skip
     for name, some in vars(kinds).items():
         runlog.fact(f"t3/solutions_{name}", len(some))
-    if not kinds.right or len(kinds.right) == len(rows):
+    if by_answer in (0, len(rows)):
         print(
-            f"every one is {'right' if kinds.right else 'wrong'}: an energy has nothing to tell apart; change organic.iters"
+            f"every one is {'right' if by_answer else 'wrong'}: an energy has nothing to tell apart; change organic.iters"
         )
         return {}
     e = cfg.evaluate
     found = on_generations(judge, rows, limits, e.bootstrap, e.threshold)
     for name, wrong in (("slipped", kinds.slipped), ("sound", kinds.sound)):
-        if wrong:
+        if wrong and kinds.right:
             half = on_generations(judge, [*kinds.right, *wrong], limits, e.bootstrap, e.threshold)
-            found |= {f"{name}_{what}": half[what] for what in ("energy_wrong", "accuracy", "auroc")}
+            found |= {f"{name}_{what}": half[what] for what in ("energy_correct", "energy_wrong", "accuracy", "auroc")}
     return found
 
 

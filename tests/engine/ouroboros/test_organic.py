@@ -62,8 +62,10 @@ def row(solution: str, answer: str = "36", name: str = "a") -> organic.Row:
 
 def test_wrong_solutions_are_told_by_what_is_wrong_with_them() -> None:
     rows = [row("4*6=24\n24+12=36\n#### 36"), row("4*6=25\n25+12=37\n#### 37"), row("4+6=10\n#### 10"), row("?")]
+    rows.append(row("4*6=25\n25+12=36\n#### 36"))
     found = organic.sort_out(rows, LIMITS)
-    assert (found.right, found.slipped, found.sound) == ([rows[0]], [rows[1], rows[3]], [rows[2]])
+    assert (found.right, found.lucky) == ([rows[0]], [rows[4]])
+    assert (found.slipped, found.sound) == ([rows[1], rows[3]], [rows[2]])
 
 
 def test_the_step_writes_what_best_of_n_reads_and_reports_the_tier(
