@@ -24,7 +24,7 @@ def machine_line(told: Told) -> Text:
     text.append(f"{told['name']:<16} ", "bold")
     text.append(f"{usd(told['usd_per_h'])}/h  ")
     if told["cost_usd"] is not None:
-        text.append(f"{usd(told['cost_usd'])} of at most {usd(told['max_usd'])}  ", "yellow")
+        text.append(f"{usd(told['cost_usd'])} of at most {usd(told['max_usd'])}  ", "bold")
     if told["hours_left"] is not None:
         text.append(_left(told["hours_left"]), "dim" if told["hours_left"] > 0.5 else "yellow")
     text.append(f"  {told['type']} {told['region']}  {told['address'] or 'no address yet'}", "dim")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -76,9 +77,13 @@ def help_text(screen: str, keymap: Mapping[str, str] = NO_KEYMAP) -> Text:
 
 
 def _line(text: Text, key: str, words: str, more: str) -> None:
+    """One key; what goes on into the next line stays under its words."""
     text.append(f"  {key:<14}", "bold cyan")
     text.append(words)
-    text.append(f" — {more}\n" if more else "\n", "dim")
+    lines = textwrap.wrap(more, 46, initial_indent=" " * (len(words) + 3)) if more else []
+    for at, line in enumerate(lines):
+        text.append(f" — {line.strip()}" if at == 0 else f"\n{'':16}{line}", "dim")
+    text.append("\n")
 
 
 def _widget_keys(module: str) -> list[Key]:

@@ -65,8 +65,8 @@ class InstancesScreen(ConsoleScreen):
 
     @property
     def crumbs(self) -> list[str]:
-        where = ["Instances"] + ([self.rows("machines").chosen or ""] if self.machines else [])
-        return [*where, "DEMO: a fake account, no money"] if self.app.office.is_demo else where
+        demo = ["DEMO, no money"] if self.app.office.is_demo else []
+        return ["Instances", *demo, *([self.rows("machines").chosen or ""] if self.machines else [])]
 
     def rows(self, name: str) -> Rows:
         return self.query_one(f"#{name}", Rows)

@@ -11,6 +11,8 @@ from textual.widgets import Static
 from console.rental.burning import Burning
 from console.words import duration, usd
 
+_ROOMY = 100
+
 
 class Masthead(Static):
     """Told what to show; knows nothing by itself."""
@@ -34,8 +36,8 @@ class Masthead(Static):
 
 
 def line(crumbs: list[str], burning: Burning | None, readonly: bool, columns: int) -> Text:
-    """Crumbs left, money right; where both don't fit, the money stays whole."""
-    right = cost_text(burning)
+    """Crumbs left, money right; where both don't fit, when it ends is left out first, and the money stays whole."""
+    right = cost_text(burning, columns >= _ROOMY)
     left = Text(" › ".join(crumbs), "bold")
     if readonly:
         left.append("  read-only", "reverse")
@@ -44,13 +46,16 @@ def line(crumbs: list[str], burning: Burning | None, readonly: bool, columns: in
     return Text.assemble(left, " " * gap, right, no_wrap=True, overflow="ellipsis")
 
 
-def cost_text(burning: Burning | None) -> Text:
+def cost_text(burning: Burning | None, is_roomy: bool = True) -> Text:
     """The cost meter in words: what is rented, its price, what it cost so far, when it ends, who guards it."""
     if burning is None or not burning.count:
         return Text("nothing rented" if burning is None or burning.is_known else "ledger unreadable", "dim")
     text = Text()
     text.append(f"▲ {burning.count} rented, {usd(burning.usd_per_h)}/h, {usd(burning.cost_usd)} so far", "yellow bold")
-    text.append(f", ends in {duration(burning.ends_in_s)}" if burning.ends_in_s > 0 else ", OVER ITS CAP", "yellow")
+    if burning.ends_in_s <= 0:
+        text.append(", OVER ITS CAP", "yellow bold")
+    elif is_roomy:
+        text.append(f", ends in {duration(burning.ends_in_s)}", "yellow")
     text.append(
         " · guard armed" if burning.is_guarded else " · NO GUARD", "green" if burning.is_guarded else "red bold"
     )
