@@ -15,15 +15,17 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from engine.protocol.durable import create_once, write_json
 from engine.protocol.layout import Root
 from engine.protocol.spec import RunSpec
 from engine.protocol.status import Status
-from remote.helper_link import Follower
 from remote.host import HostError
 from remote.mirror import Mirror
+
+if TYPE_CHECKING:
+    from remote.helper_link import Follower  # brings Paramiko: only with the first host
 
 # The supervisor's own last words come right after the result.
 _LAST_WORDS_S = 5.0

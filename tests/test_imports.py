@@ -75,6 +75,12 @@ def test_the_headless_twin_pays_for_no_heavy_package() -> None:
     assert loaded_by("console.cli") & (HEAVY - {"rich"}) == set()
 
 
+def test_the_first_screen_pays_for_no_network_and_no_numbers() -> None:
+    """Each would be a third of the start: they come with the first host, the first rented machine, the first chart."""
+    first = loaded_by("console.app", "console.workers", "console.screens.phases")
+    assert first & {"paramiko", "httpx", "numpy", "cryptography", "torch"} == set()
+
+
 @pytest.mark.parametrize("package", ["console", "remote", "engine/config"])
 def test_torch_is_never_loaded_outside_training_code(package: str) -> None:
     assert loaded_by(*modules_of(package)) & {"torch", "transformers", "datasets", "wandb", "vllm"} == set()
