@@ -24,6 +24,7 @@ from engine.config.quietstar import QuietstarConfig
 from engine.quietstar import distil, model_file, names, rl_checkpoint, rl_report, rl_setup, theater
 from engine.quietstar.errors import NotANumber, edge
 from engine.quietstar.learner import LossIsNone
+from engine.quietstar.logger import WandBLogger
 from engine.quietstar.rl_setup import Setup, thought_tokens
 from engine.training.asked import Asked
 
@@ -36,6 +37,7 @@ class Session:
     work: Path
     setup: Setup
     asked: Asked
+    logger: WandBLogger
     rewards: list[float] = field(default_factory=list)
     begun: float = field(default_factory=time.process_time)
 
@@ -74,13 +76,13 @@ class Session:
             recent = self.rewards[-rl.window :]
             seen |= {"episode": learner.done, "avg_reward": sum(recent) / len(recent)}
             seen |= {"thought_weight": 1 - seen["plain_share"], "rollback": self.setup.rollback.count}
-            runlog.log(step=learner.done, **{f"rl/{name}": value for name, value in seen.items()})
+            self.logger.log({f"rl/{name}": value for name, value in seen.items()}, learner.done)
             runlog.progress(learner.done, rl.episodes, "episodes")
 
     def _evaluate(self) -> None:
         seen = rl_report.evaluation(self.setup, self.cfg)
         done = self.setup.learner.done
-        runlog.log(step=done, **{f"rl/{name}": value for name, value in seen.items()})
+        self.logger.log({f"rl/{name}": value for name, value in seen.items()}, done)
         told = "  ".join(f"{name} {value:.3f}" for name, value in seen.items())
         print(f"episode {done:5}  {told}  {time.process_time() - self.begun:.0f} CPU-s", flush=True)
 
@@ -92,7 +94,7 @@ class Session:
         outcome = setup.rollback.judge(finding.passed)
         done = setup.learner.done
         values = {f"rl/anti_theater_{verdict.name}": verdict.estimate.value for verdict in finding.tests}
-        runlog.log(step=done, **values, **{"rl/rollback": setup.rollback.count})
+        self.logger.log(values | {"rl/rollback": setup.rollback.count}, done)
         told = ", ".join(f"{v.name} {v.estimate}{'' if v.passed else ' FAILED'}" for v in finding.tests)
         print(f"episode {done:5}  theatre? {outcome}: {told}", flush=True)
         if outcome != "passed":
@@ -124,7 +126,7 @@ class Session:
 def run(cfg: QuietstarConfig, work: Path) -> int:
     setup = rl_setup.build(cfg, work)
     rewards = rl_checkpoint.resume(work / names.CHECKPOINT, setup, cfg)
-    session = Session(cfg, work, setup, Asked(), rewards or [])
+    session = Session(cfg, work, setup, Asked(), logger_of(cfg), rewards or [])
     ended = session.learn()
     if ended == "stopped":
         print(f"stopped at episode {setup.learner.done} as asked; {names.CHECKPOINT} holds it", file=sys.stderr)
@@ -133,7 +135,15 @@ def run(cfg: QuietstarConfig, work: Path) -> int:
         session.distil()
     session.checkpoint(ended)
     cpu_s = time.process_time() - session.begun
-    return rl_report.finish(setup, cfg, work, ended, session.rewards, cpu_s)
+    code = rl_report.finish(setup, cfg, work, ended, session.rewards, session.logger, cpu_s)
+    session.logger.finish()
+    return code
+
+
+def logger_of(cfg: QuietstarConfig) -> WandBLogger:
+    """Inside a run the console's sink carries W&B; by hand the config says whether."""
+    told = cfg.model_dump(mode="json")
+    return WandBLogger(name="phase3-step2-rl", config=told, tags=["phase3", "step2", "rl"], mode=cfg.wandb.mode)
 
 
 def main(argv: list[str]) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 from engine import runlog
 from engine.config.quietstar import QuietstarConfig
 from engine.quietstar import benchmarks, exam, loading, names, statistics
+from engine.quietstar.logger import WandBLogger
 from engine.quietstar.rl_setup import Setup, thought_tokens
 
 
@@ -34,7 +35,15 @@ def evaluation(setup: Setup, cfg: QuietstarConfig) -> dict[str, float]:
     return found | {f"{name}_accuracy": value for name, value in measured.items() if isinstance(value, float)}
 
 
-def finish(setup: Setup, cfg: QuietstarConfig, work: Path, ended: str, rewards: list[float], cpu_s: float) -> int:
+def finish(
+    setup: Setup,
+    cfg: QuietstarConfig,
+    work: Path,
+    ended: str,
+    rewards: list[float],
+    logger: WandBLogger,
+    cpu_s: float,
+) -> int:
     """Facts, rl.json and the model; 1 for theatre."""
     facts, over = final_figures(setup, cfg)
     recent = rewards[-cfg.rl.window :]
@@ -50,7 +59,7 @@ def finish(setup: Setup, cfg: QuietstarConfig, work: Path, ended: str, rewards: 
         runlog.fact(f"rl/{name}", value)
     runlog.fact("rl/accuracy_over_baked", over.value, low=over.low, high=over.high)
     _write_json(work / "rl.json", facts | {"state": ended, "accuracy_over_baked": asdict(over)})
-    _leave_model(setup, cfg, work, ended, facts)
+    _leave_model(setup, cfg, work, ended, facts, logger)
     print(
         f"accuracy {facts['accuracy']:.3f}, baked {facts['accuracy_baked']:.3f}, over baked {over}; {cpu_s:.0f} CPU-s"
     )
@@ -81,7 +90,9 @@ def final_figures(setup: Setup, cfg: QuietstarConfig) -> tuple[dict[str, Any], s
     return facts, over
 
 
-def _leave_model(setup: Setup, cfg: QuietstarConfig, work: Path, ended: str, facts: dict[str, Any]) -> None:
+def _leave_model(
+    setup: Setup, cfg: QuietstarConfig, work: Path, ended: str, facts: dict[str, Any], logger: WandBLogger
+) -> None:
     """Theatre gets another name and no registration: nothing that looks for the enhanced model can take it."""
     about = {
         "made_by": "rl",
@@ -103,7 +114,7 @@ def _leave_model(setup: Setup, cfg: QuietstarConfig, work: Path, ended: str, fac
     runlog.artifact(work / "rl.json")
     if ended != "theater":
         runlog.artifact(path)
-        runlog.model(f"phase3-reasoning-enhanced-{cfg.preset}", "reasoning_enhanced", path, about)
+        logger.save_artifact(path, "phase3-reasoning-enhanced-model", "reasoning_enhanced", about)
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:

@@ -233,6 +233,26 @@ def test_thinking_everywhere_and_where_it_is_unsure_runs_on_a_stream(work: Path)
         assert rl.run(config(rl={"positions": positions, "span": 20, "episodes": 2}), work) == 0
 
 
+def test_a_curriculum_ends_with_the_thought_distilled_away(work: Path, events: Path) -> None:
+    stages = [{"begins": 0.5, "thought_tokens": 2}]
+    assert rl.run(config(rl={"curriculum": stages, "distil_steps": 3}), work) == 0
+    told = read(events)
+    facts = {e["name"]: e["value"] for e in told if e["kind"] == "fact"}
+    assert facts["rl/distil_kl_first"] > facts["rl/distil_kl_last"] > 0
+    assert [e["values"]["rl/thought_length"] <= 2 for e in told if "rl/episode" in e.get("values", {})][-3:] == [
+        True
+    ] * 3
+    assert model_file.about(work / names.ENHANCED, "rl")["thought_tokens"] == 2
+
+
+def test_the_model_is_told_to_the_registry_by_its_name_and_its_parent(work: Path, events: Path) -> None:
+    rl.run(config(), work)
+    (told,) = [e for e in read(events) if e["kind"] == "model"]
+    assert (told["name"], told["model_type"]) == ("phase3-reasoning-enhanced-model", "reasoning_enhanced")
+    assert told["metadata"]["parents"] == [model_file.sha256(work / names.BAKED)]
+    assert told["metadata"]["total_episodes"] == 6
+
+
 def test_the_control_and_the_thinker_stand_side_by_side_in_the_report(work: Path) -> None:
     rl.run(config(), work)
     assert antitheater.run(config(), work) == 0
