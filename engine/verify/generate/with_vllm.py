@@ -56,6 +56,11 @@ class VllmGenerator:
                     f"the GPU is too small for {cfg.model}: lower generate.max_model_len (now {cfg.max_model_len}), raise "
                     f"generate.gpu_memory_utilization or generate.tensor_parallel. vLLM said: {str(error).splitlines()[0]}"
                 ) from None
+            if "max_model_len" in str(error):
+                raise StepFailed(
+                    f"{cfg.model} reads less than generate.max_model_len (now {cfg.max_model_len}): lower it to what the model's "
+                    "config.json gives as max_position_embeddings"
+                ) from None
             raise
 
     def generate(self, units: list[Unit]) -> Iterator[tuple[Unit, list[Completion]]]:

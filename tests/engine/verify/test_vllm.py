@@ -37,7 +37,7 @@ def vllm():
 def open_vllm(tiny_model, **words):
     from engine.verify.generate.with_vllm import VllmGenerator
 
-    cfg = Generate(backend="vllm", model=str(tiny_model), max_model_len=1024, dtype="float32", **words)
+    cfg = Generate(**{"max_model_len": 1024, **words}, backend="vllm", model=str(tiny_model), dtype="float32")
     return VllmGenerator(cfg, _SAMPLING)
 
 
@@ -124,6 +124,11 @@ def test_a_prompt_that_does_not_fit_says_what_to_raise(in_process):
     (unit,) = greedy_units(contract.own.load()[:1], {contract.own.load()[0].task_id: "long " * 900})
     with pytest.raises(StepFailed, match=r"raise generate\.max_model_len \(now 1024\)"):
         list(in_process.generate([unit]))
+
+
+def test_a_length_beyond_the_model_s_says_what_to_lower(vllm, tiny_model):
+    with pytest.raises(StepFailed, match=r"generate\.max_model_len \(now 4096\): lower it"):
+        open_vllm(tiny_model, max_model_len=4096)
 
 
 def test_a_model_without_a_chat_template_is_refused(vllm, tiny_model, tmp_path):
