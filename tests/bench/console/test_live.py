@@ -203,6 +203,17 @@ def test_tailing_one_run_at_2_hz_costs_a_few_percent_of_a_core(live: Live) -> No
     assert share <= 0.04 or os.getloadavg()[0] > (os.cpu_count() or 1)
 
 
+def test_a_run_that_tails_at_2_hz_beside_the_phases_costs_at_most_2_percent_of_a_core(live: Live) -> None:
+    with console_on(live) as terminal:
+        os.write(terminal.fd, b"1")
+        terminal.rest(3)
+        share, per_s = tailed(terminal, live, 20)
+    print(
+        f"\n  phases on screen, a run at 2 Hz beside: {100 * share:.2f} % of a core, {per_s:.0f} B/s; {load()}", end=""
+    )
+    assert share <= 0.02 or os.getloadavg()[0] > (os.cpu_count() or 1)
+
+
 def test_four_live_charts_at_2_hz_write_at_most_15_kb_a_second(live: Live) -> None:
     with console_on(live) as terminal:
         os.write(terminal.fd, b"z")  # only the charts, as wide as they get
