@@ -112,9 +112,13 @@ def words(s: Shortfall) -> str:
 
 
 def as_markdown(found: Sequence[Shortfall]) -> str:
-    """A page of them: each check, what it lacks, of which run, and the command that brings it forward."""
-    parts = []
+    """A page of them: what is lacking, for which checks, of which run, and the command that brings it forward."""
+    together: dict[tuple[str, str, str, str | None, str], list[str]] = {}
     for s in found:
-        of = f" (run `{s.run_id}`)" if s.run_id else ""
-        parts.append(f"**{s.gate}**: `{s.text}`\n\n- {s.kind}: {words(s)}{of}\n- type: `{s.do}`")
+        together.setdefault((s.gate, s.kind, words(s), s.run_id, s.do), []).append(s.text)
+    parts = []
+    for (gate, kind, said, run_id, do), texts in together.items():
+        of = f" (run `{run_id}`)" if run_id else ""
+        checks = "\n".join(f"- `{text}`" for text in texts)
+        parts.append(f"**gate {gate}**, {kind}: {said}{of}\n\n{checks}\n\nType: `{do}`")
     return "\n\n".join(parts)
