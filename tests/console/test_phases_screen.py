@@ -46,7 +46,7 @@ def test_steps_stand_as_a_graph_with_their_files_and_times(space: Workspace) -> 
     phase = space.phase("phase1-tiny")
     standing = space.standing(phase, space.choose(phase, "cpu"))
     (_, make), (_, judge) = step_rows(standing, 100, tall=True)
-    assert make.plain.splitlines()[0].startswith("● ✓ make   20 s of ~6 s  Make numbers")
+    assert make.plain.splitlines()[0].startswith("● ✓ make   succeeded  20 s of ~6 s  Make numbers")
     assert make.plain.splitlines()[1].startswith("│ ")
     assert "→ rows.jsonl" in make.plain
     assert "rows.jsonl →" in judge.plain
