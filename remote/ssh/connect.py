@@ -79,8 +79,13 @@ class _Way:
             agent.close()
 
     def _log_in(self, target: Target, seen: tuple[str, ...], keys: Iterator[Candidate], notes: Offered) -> Connection:
-        """Offer keys; call again where the server hung up although keys are left."""
+        """Offer keys; call again where the server hung up although keys are left.
+
+        A key that got no answer before the line went dead was not refused: it is offered once more, first on a new line. A
+        server that hangs up on the same key twice means it.
+        """
         left = next(keys, None)
+        unanswered: Candidate | None = None
         while True:
             connection = self._greet(target, seen)
             try:
@@ -89,6 +94,10 @@ class _Way:
                     offered += 1
                     if _accepted(connection, left, notes):
                         return connection
+                    if not connection.is_active and left is not unanswered:
+                        unanswered = left
+                        notes.words.pop()
+                        break
                     left = next(keys, None)
                 if left is None:
                     raise _refused(target, notes)
@@ -243,6 +252,7 @@ def _accepted(connection: Connection, candidate: Candidate, notes: Offered) -> b
     except (SSHException, EOFError, OSError, AttributeError) as error:
         # An agent that went away or a key type that the agent signs in a way of its own: the next key may do.
         notes.words[-1] += f" ({error or type(error).__name__})"
+        connection.transport.join(0.1)  # or the line broke: its thread is about to notice
         return False
     if more:
         raise LoginRefused(

@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from paramiko import Transport
 
 from remote.ssh.config import Target, resolve
 from remote.ssh.connect import connect
@@ -232,6 +234,24 @@ def test_openssh_itself_trusts_the_pin_file(target: Target, trust: Trust, server
 
 
 # Keys
+
+
+def test_a_line_that_breaks_while_a_key_is_shown_is_no_refusal(
+    target: Target, trust: Trust, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[Transport] = []
+    show = Transport.auth_publickey
+
+    def breaks_at_first(self: Transport, *given: Any, **more: Any) -> Any:
+        shown.append(self)
+        if len(shown) == 1:
+            self.sock.close()
+        return show(self, *given, **more)
+
+    monkeypatch.setattr(Transport, "auth_publickey", breaks_at_first)
+    with connect(target, trust) as connection:
+        assert connection.run("echo in").stdout == b"in\n"
+    assert len(shown) == 2
 
 
 def test_a_key_with_a_passphrase_is_asked_for(target: Target, trust: Trust, keys: dict[str, Path]) -> None:
