@@ -125,7 +125,11 @@ async def back(driver: Driver, home: Any, mode: str) -> None:
     await driver.pilot.pause(0.1)
 
 
-@pytest.mark.parametrize("name", [name for name in SCREENS if name != "everywhere"])
+ELSEWHERE = ("everywhere", "notes")
+"""The first has its own test below; the notes lie over any screen, and each of their keys is pressed in test_notes_screen."""
+
+
+@pytest.mark.parametrize("name", [name for name in SCREENS if name not in ELSEWHERE])
 async def test_every_key_of_a_screen_has_an_effect(name: str, folder: Path, root: Root, office: Office) -> None:
     without = []
     async with driven(folder, root, office=office) as driver:
