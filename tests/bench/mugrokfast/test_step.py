@@ -96,7 +96,7 @@ def test_a_step_beats_the_plain_loop_and_the_hooked_library() -> None:
 
 
 def floors() -> tuple[float, float]:
-    """The goal's 1.6x and 1.25x are of a processor with AMX, whose products cost little beside the passes over memory. Without AMX
+    """The goal's 1.6x and 1.25x are of a processor with AMX, whose products cost little beside passes over memory. Without it
     four fifths of a step are products that all three need, so less can be gained."""
     cpuinfo = Path("/proc/cpuinfo")
     has_amx = cpuinfo.exists() and "amx_bf16" in cpuinfo.read_text()
