@@ -178,10 +178,12 @@ def test_every_action_of_the_table_is_there() -> None:
     """Also of the keys whose effect can't be seen."""
     from console.app import ConsoleApp
     from console.modes import load
+    from console.screens.notes import NotesScreen
     from console.screens.run import RunScreen
 
+    over = {"everywhere": ConsoleApp, "run": RunScreen, "notes": NotesScreen}
     for screen, keys in SCREENS.items():
-        owner: Any = ConsoleApp if screen == "everywhere" else RunScreen if screen == "run" else type(load(screen))
+        owner: Any = over[screen] if screen in over else type(load(screen))
         for key in keys:
             kind = ConsoleApp if key.action.startswith("app.") else owner
             assert hasattr(kind, f"action_{key.bare_action}"), key_id(screen, key)
