@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -60,6 +61,10 @@ class Cluster:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self.conf.exists():  # a job's step would go on looking for a controller that is gone
+            self.ask("scancel", "--me")
+            with contextlib.suppress(AssertionError):
+                until(lambda: not self.ask("squeue", "-h"), "the queue to be empty")
         for process in reversed(self._processes):
             process.terminate()
         for process in self._processes:
