@@ -46,6 +46,16 @@ def test_verbs_that_look_into_a_host(user: User) -> None:
     assert user.types("queue", "--host", "box").startswith("nothing runs or waits")
 
 
+def test_a_dry_run_says_what_a_host_lacks_until_it_has_it(user: User) -> None:
+    dry = ("run", "phase1-tiny", "make", "--host", "box", "--dry-run")
+    first = json.loads(user.types(*dry, "--json"))
+    assert "make.sh" in [path for path, _ in first["source"]["to_send"]]
+    assert first["queue"]["number"] == 0
+    assert first["work"].startswith(str(user.far))
+    user.types("run", "phase1-tiny", "make", "--host", "box")
+    assert "there already" in user.types(*dry)
+
+
 def tick(user: User) -> None:
     user.types("tick", "phase1-tiny", "it looks right", "--preset", "cpu")
 
