@@ -41,7 +41,7 @@ from remote.ssh.config import Target
 from remote.ssh.pins import Pins, alias_of
 from remote.ssh.trust import Person, Presented
 from tests.contracts.host import ended
-from tests.live import Specs
+from tests.live import Specs, end_everything
 from tests.polling import until
 from tests.remote.sshd import Sshd, make_key, needs_sshd, public
 
@@ -574,12 +574,13 @@ def test_the_key_of_this_computer_is_chosen_among_several(
 
 @needs_sshd
 def test_save_brings_what_is_required_here_and_then_the_machine_may_end(
-    session: Session, tmp_path: Path, key: Path
+    session: Session, tmp_path: Path, key: Path, request: pytest.FixtureRequest
 ) -> None:
     session.type("launch a100 --yes")
     session.clock.sleep(300)
     there = tmp_path / "home"
     there.mkdir()
+    request.addfinalizer(lambda: end_everything(Root(there / ".fractal")))
     with machine_of(session, tmp_path / "box", key, options=[f"SetEnv HOME={there}"]) as server:
         aim = aimed(server, key)
         host = host_of(
