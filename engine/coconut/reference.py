@@ -114,7 +114,7 @@ def do(command: Command, env: dict[str, str] | None = None, quiet: bool = False)
 
 def versions(python: Path) -> dict[str, str]:
     """What is installed in the pinned environment, by its own account."""
-    listed = do(Command((str(python), "-m", "pip", "list", "--format", "json"), "is pip there?"))
+    listed = do(Command((str(python), "-m", "pip", "list", "--format", "json"), "is pip there?"), quiet=True)
     wanted = {pin.partition("=")[0] for pin in PINNED}
     return {row["name"].lower(): row["version"] for row in json.loads(listed) if row["name"].lower() in wanted}
 
