@@ -51,7 +51,7 @@ def add_events(root: Root, run_id: str, tick: int, count: int) -> None:
         events.write(b"".join(lines))
     with open(paths.log, "a") as log:
         log.write(f"step {tick * count} loss {1 / (tick + 1):.4f}\n" * 10)
-    write_json(paths.observed, {"state": "running", "started": BEGAN, "heard": time.time(), "time": time.time()})
+    write_json(paths.observed, {"status": {"state": "running", "started": BEGAN}, "at": time.time(), "host": "afar"})
 
 
 def rss_mb() -> float:
