@@ -156,6 +156,9 @@ class Launching:
         waiting, self._waiting = self._waiting, None
         if message.error is not None:
             self.app.say(message.error, "error")
+        elif waiting is not None and (missing := self.app.space.missing_part(waiting[0].phase)) is not None:
+            # Asked once: pip that succeeds elsewhere than the runs look would be called again and again.
+            self.app.say(f"pip succeeded, and the {missing.extra} part is still not there: {missing.argv[0]}", "error")
         elif waiting is not None:
             self.start(*waiting)
 
