@@ -3,7 +3,7 @@
     python -m engine.quietstar.rl --preset smoke
     python -m engine.quietstar.rl --preset cpu
 
-Needs what `champion` and `bake` left. Leaves phase3_reasoning_enhanced_model.pt, rl.json and rl-checkpoint.pt.
+Needs what `champion` and `bake` left. Leaves phase3_reasoning_enhanced_model.pt and rl.json; rl-checkpoint.pt while unfinished.
 Guarantees: an interrupted run goes on from its checkpoint and ends with the same bits (CPU, one thread); SIGUSR2 writes one,
 SIGINT and SIGTERM write one and end with 130; a loss that is no number ends the run with its batch saved. A run that ends as
 `theater` leaves its model under another name, tells no registry of it, and ends with 1.
@@ -107,9 +107,9 @@ class Session:
             print(said, flush=True)
         return outcome == "theater"
 
-    def checkpoint(self, ended: str = "") -> None:
+    def checkpoint(self) -> None:
         path = self.work / names.CHECKPOINT
-        rl_checkpoint.save(path, self.setup, self.cfg, self.rewards, ended)
+        rl_checkpoint.save(path, self.setup, self.cfg, self.rewards)
         runlog.checkpoint(path, self.setup.learner.done)
 
     def distil(self) -> None:
@@ -133,9 +133,9 @@ def run(cfg: QuietstarConfig, work: Path) -> int:
         return 130
     if ended == "succeeded" and cfg.rl.distil_steps:
         session.distil()
-    session.checkpoint(ended)
     cpu_s = time.process_time() - session.begun
     code = rl_report.finish(setup, cfg, work, ended, session.rewards, session.logger, cpu_s)
+    (work / names.CHECKPOINT).unlink(missing_ok=True)  # it has done its work: a later run begins anew
     session.logger.finish()
     return code
 

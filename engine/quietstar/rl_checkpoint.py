@@ -26,13 +26,11 @@ def here(cfg: QuietstarConfig, baked_sha: str) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name not in _FREE}
 
 
-def save(path: Path, setup: Setup, cfg: QuietstarConfig, rewards: list[float], ended: str) -> None:
-    """`ended`: empty while it goes on, else how it ended."""
+def save(path: Path, setup: Setup, cfg: QuietstarConfig, rewards: list[float]) -> None:
     state = {
         "learner": _state(setup.learner),
         "rollback": setup.rollback.state(),
         "rewards": rewards,
-        "ended": ended,
     }
     marks.save(path, here(cfg, setup.baked_sha), state)
 
@@ -48,12 +46,9 @@ def _state(learner: Learner) -> dict[str, Any]:
 
 
 def resume(path: Path, setup: Setup, cfg: QuietstarConfig) -> list[float] | None:
-    """Go on where the file stands, and say so; the rewards so far. None where there is no file, or a finished one."""
+    """Go on where the file stands, and say so; the rewards so far. None where there is no file."""
     state = marks.read(path, here(cfg, setup.baked_sha))
     if state is None:
-        return None
-    if state["ended"]:
-        print(f"{path.name} is of a run that ended ({state['ended']}): it begins anew and will replace it", flush=True)
         return None
     learner, saved = setup.learner, state["learner"]
     learner.thinker.load_state_dict(saved["thinker"])

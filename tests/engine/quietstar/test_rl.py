@@ -122,7 +122,6 @@ def test_a_run_that_is_stopped_and_goes_on_ends_with_the_bits_of_one_that_was_no
     cfg = config(antitheater={"every": 2, "rollbacks": 9})
     rl.run(cfg, work)
     whole = weights(work)
-    (work / names.CHECKPOINT).unlink()
     episode = rl_setup.Learner.episode
 
     def interrupted(learner: Any, *given: Any, **named: Any) -> Any:
@@ -142,17 +141,23 @@ def test_a_run_that_is_stopped_and_goes_on_ends_with_the_bits_of_one_that_was_no
 def test_going_on_with_other_settings_is_refused_by_their_names(work: Path) -> None:
     cfg = config()
     setup = rl_setup.build(cfg, work)
-    rl_checkpoint.save(work / names.CHECKPOINT, setup, cfg, [], "")
+    rl_checkpoint.save(work / names.CHECKPOINT, setup, cfg, [])
     with pytest.raises(ResumeError, match=r"rl\.thoughts was 2, is 3; seed was 0, is 7"):
         rl.run(config(seed=7, rl={"thoughts": 3}), work)
 
 
 def test_going_on_from_another_baked_model_is_refused(work: Path) -> None:
     cfg = config()
-    rl_checkpoint.save(work / names.CHECKPOINT, rl_setup.build(cfg, work), cfg, [], "")
+    rl_checkpoint.save(work / names.CHECKPOINT, rl_setup.build(cfg, work), cfg, [])
     model_file.save(work / names.BAKED, tiny.body(5, width=32), {})
     with pytest.raises(ResumeError, match="baked model was"):
         rl.run(cfg, work)
+
+
+def test_a_finished_run_leaves_nothing_that_a_later_one_would_trip_over(work: Path) -> None:
+    rl.run(config(), work)
+    assert not (work / names.CHECKPOINT).exists()
+    assert rl.run(config(seed=7, rl={"thoughts": 3}), work) == 0
 
 
 def test_a_cut_checkpoint_is_said_to_be_one(work: Path) -> None:
@@ -229,7 +234,6 @@ def test_after_a_rollback_it_learns_on_from_where_it_was_honest(work: Path, monk
 
 def test_thinking_everywhere_and_where_it_is_unsure_runs_on_a_stream(work: Path) -> None:
     for positions in ("all", "entropy"):
-        (work / names.CHECKPOINT).unlink(missing_ok=True)
         assert rl.run(config(rl={"positions": positions, "span": 20, "episodes": 2}), work) == 0
 
 
