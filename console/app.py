@@ -17,7 +17,7 @@ from textual.screen import Screen
 
 from console.hangup import end_with_terminal
 from console.keys import bindings, changing, keys_of
-from console.launching import Launching
+from console.launch.start import Launching
 from console.messages import (
     Advised,
     Asked,
@@ -33,7 +33,7 @@ from console.messages import (
     Started,
 )
 from console.modes import FIRST, MODES
-from console.paint import fresh_ticks
+from console.paint.phases import fresh_ticks
 from console.rental.burning import Burning
 from console.screens.dialogs import Confirm, Installing
 from console.screens.frame import ConsoleScreen
@@ -116,7 +116,7 @@ class ConsoleApp(App[int]):
         filters = super().get_line_filters()
         if not self.plain:
             return filters
-        from console.plain import Plain
+        from console.paint.plain import Plain
 
         return [*filters, Plain()]
 

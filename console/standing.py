@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from console.specs import Resolved
+from console.launch.specs import Resolved
 from console.store import RunRow
 from engine.config.phase import Gate, Phase, Step
 from engine.protocol.evidence import Evidence

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from console import finals, notes
-from console.listing import Listing
-from console.spending import Spending
+from console.runs import finals, notes
+from console.runs.listing import Listing
+from console.runs.spending import Spending
 from engine.protocol.evidence import Evidence, EvidenceReader, Summary
 from engine.protocol.gates import Word
 from engine.protocol.layout import Root

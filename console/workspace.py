@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from console.errors import UserError
 from console.hosts.far import Far
 from console.hosts.placing import place_here, place_there
-from console.project import Project
-from console.specs import (
+from console.launch.specs import (
     Placement,
     Resolved,
     all_presets,
@@ -28,7 +27,8 @@ from console.specs import (
     resolve_config,
     whoami,
 )
-from console.spending import Spent
+from console.project import Project
+from console.runs.spending import Spent
 from console.standing import GateStanding, PhaseStanding, judge_phase
 from console.store import RunRow, Store
 from engine.config.load import nearest
@@ -133,7 +133,7 @@ class Workspace:
         """What runs on rented machines cost by the hour, for whoever asks what was spent."""
         rows = [row for run_id in run_ids if (row := self.store.run(run_id)) is not None and row.host != "local"]
         if rows:
-            from console.prices import usd_per_h
+            from console.runs.prices import usd_per_h
             from remote.cloud.cloud_paths import CloudPaths
 
             for row in rows:

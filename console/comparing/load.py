@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from console.comparing.sides import Member
-from console.finals import kept
-from console.run_index import RunIndex
-from console.view import RunView
+from console.reading.view import RunView
+from console.runs.finals import kept
+from console.runs.index import RunIndex
 from engine.protocol.layout import Root
 
 MOST = 60

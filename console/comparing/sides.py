@@ -13,7 +13,7 @@ from typing import Any
 from console.charts.palette import assign
 from console.charts.seeds import t_quantile
 from console.charts.series import Series
-from console.paint_runs import short_phase
+from console.paint.runs import short_phase
 from console.store import RunRow
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from console.comparing.sides import Mean, Member, Side, mean_of
-from console.view import gated_first
+from console.reading.view import gated_first
 from console.words import duration, number, usd
 
 _SEVERAL = 4

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.errors import UserError
-from console.specs import Placement
+from console.launch.specs import Placement
 from engine.config.phase import Phase
 from engine.protocol.layout import Root
 from remote.host import Host, HostError

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from console.again import newest_variant
 from console.rental.burning import burning
 from console.reports.context_page import Ground, Place, active_of, spent_words
-from console.spending import Spent
+from console.runs.again import newest_variant
+from console.runs.spending import Spent
 from console.standing import PhaseStanding
 from console.store import RunRow
 from console.whatnow.gather import advice_for

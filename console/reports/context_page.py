@@ -9,10 +9,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from console.notes import Note
 from console.reports.document import Checklist, Code, Document, Prose, Table
 from console.reports.log import notes_lines
-from console.spending import Spent
+from console.runs.notes import Note
+from console.runs.spending import Spent
 from console.standing import GateStanding, PhaseStanding, StepStanding, asked_gates
 from console.store import RunRow
 from console.words import ago, duration, number, sign, usd

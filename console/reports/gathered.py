@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from console.comparing.load import Loader
 from console.comparing.sides import Member
-from console.notes import Note
-from console.run_index import RunIndex
-from console.specs import Resolved
-from console.spending import Spent
+from console.launch.specs import Resolved
+from console.runs.index import RunIndex
+from console.runs.notes import Note
+from console.runs.spending import Spent
 from console.standing import PhaseStanding
 from engine.config.phase import Phase
 from engine.protocol.evidence import Evidence

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from itertools import groupby
 
-from console.notes import Note
+from console.runs.notes import Note
 
 
 def notes_log(notes: Sequence[Note]) -> str:

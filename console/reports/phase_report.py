@@ -6,10 +6,10 @@ import time
 
 from console.comparing.curves import metrics_of_sides, overlay
 from console.comparing.sides import Mean, Side, colours_of, mean_of
+from console.reading.view import gate_lines_for, gated_first
 from console.reports.document import Block, Code, Document, Figure, Heading, Prose, Table
 from console.reports.gathered import Gathered, StepGround
 from console.reports.log import notes_lines
-from console.view import gate_lines_for, gated_first
 from console.words import duration, number, sign, usd
 from engine.protocol.checks import Check
 

@@ -19,12 +19,12 @@ from console.comparing.sides import Member, Side, colours_of, sides_of
 from console.errors import UserError, in_words
 from console.keys import bindings
 from console.messages import Done, Found, Gathered, Looked, Refused
-from console.paint_compare import side_line, tables_text
-from console.query import parse, resolved
-from console.run_index import RunIndex
+from console.paint.comparison import side_line, tables_text
+from console.reading.view import gate_lines_for, gated_first
+from console.runs.index import RunIndex
+from console.runs.query import parse, resolved
 from console.screens.dialogs import Ask
 from console.screens.frame import ConsoleScreen
-from console.view import gate_lines_for, gated_first
 from console.widgets.chart import Chart, Threshold
 from console.widgets.grid import ChartGrid
 from console.widgets.keyline import KeyLine

@@ -18,7 +18,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Label, Static
 
 from console.errors import UserError
-from console.rehearsal import Rehearsal, words
+from console.launch.rehearsal import Rehearsal, words
 from console.widgets.turn import Turn
 from engine.config.load import ConfigError, parse_overrides
 from engine.protocol.plan import ON_CAP

@@ -12,15 +12,15 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label
 
+from console.launch.specs import whoami
 from console.messages import Asked, Done
-from console.notes import check_tag, tag_changes
+from console.runs.notes import check_tag, tag_changes
 from console.screens.dialogs import Ask, Confirm
-from console.specs import whoami
 
 if TYPE_CHECKING:
-    from console.again import Again
     from console.app import ConsoleApp
-    from console.deleting import Doomed
+    from console.runs.again import Again
+    from console.runs.deleting import Doomed
     from console.workspace import Workspace
 
 
@@ -73,13 +73,13 @@ def _ask_note(app: ConsoleApp, title: str, about: Callable[[Workspace], tuple[st
 
 def rerun(app: ConsoleApp, run_id: str) -> None:
     """Find out what would run, then ask."""
-    from console.again import again
+    from console.runs.again import again
 
     app.desk.find_out(lambda space: Asked(_ask_rerun, again(space, run_id)))
 
 
 def _ask_rerun(app: ConsoleApp, what: Again) -> None:
-    from console.launching import Wish
+    from console.launch.start import Wish
     from console.screens.launch import Launch
 
     def sure(yes: bool | None) -> None:
@@ -92,7 +92,7 @@ def _ask_rerun(app: ConsoleApp, what: Again) -> None:
 
 def delete(app: ConsoleApp, run_ids: Sequence[str]) -> None:
     """Find out what would go and what speaks against it, then ask, one run after the other."""
-    from console.deleting import weigh
+    from console.runs.deleting import weigh
 
     if run_ids:
         app.desk.find_out(lambda space: Asked(_ask_delete, [weigh(space, run_id) for run_id in run_ids]))
@@ -107,7 +107,7 @@ def _ask_delete(app: ConsoleApp, every: list[Doomed]) -> None:
     def sure(answer: DeleteAnswer | None) -> None:
         if answer is None:
             return
-        from console.deleting import delete as really
+        from console.runs.deleting import delete as really
 
         def work(space: Workspace) -> Done:
             said = [really(space, doomed, answer.with_files, answer.reason) for doomed in every]

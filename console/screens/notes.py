@@ -14,8 +14,8 @@ from textual.widgets import Input, Label, OptionList
 
 from console.keys import bindings
 from console.messages import Done
-from console.notes import Note
-from console.run_index import RunIndex
+from console.runs.index import RunIndex
+from console.runs.notes import Note
 from console.screens import many
 from console.widgets.rows import Rows
 from console.words import ago

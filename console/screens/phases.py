@@ -11,13 +11,13 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, OptionList, Static
 
 from console.keys import bindings
-from console.launching import Wish
+from console.launch.specs import all_presets
+from console.launch.start import Wish
 from console.messages import Looked
-from console.paint import gate_rows, goal_text, phase_line
-from console.paint_steps import files_of, step_rows, sum_line
+from console.paint.phases import gate_rows, goal_text, phase_line
+from console.paint.steps import files_of, step_rows, sum_line
 from console.screens.dialogs import Ask
 from console.screens.frame import ConsoleScreen
-from console.specs import all_presets
 from console.standing import PhaseStanding
 from console.widgets.keyline import KeyLine
 from console.widgets.masthead import Masthead

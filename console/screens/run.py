@@ -12,14 +12,14 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import OptionList, Static
 
-from console.ear import Ear
 from console.keys import bindings
 from console.messages import Looked
-from console.paint import gate_rows, verdict_line
-from console.paint_run import run_head, time_of
-from console.replay import ReplayView, own_verdicts
+from console.paint.phases import gate_rows, verdict_line
+from console.paint.run import run_head, time_of
+from console.reading.ear import Ear
+from console.reading.replay import ReplayView, own_verdicts
+from console.reading.view import RunView, chart_groups, gate_lines_for, gated_first, steps_per_epoch
 from console.screens.run_actions import RunActions
-from console.view import RunView, chart_groups, gate_lines_for, gated_first, steps_per_epoch
 from console.whatnow.advice import Advice
 from console.whatnow.gather import wrong
 from console.widgets.chart import Chart, Threshold

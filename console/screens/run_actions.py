@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 from functools import partial
 
-from console.replay import ReplayView, replay_of
+from console.reading.replay import ReplayView, replay_of
+from console.reading.view import RunView
 from console.screens.dialogs import Confirm, Pick
 from console.screens.frame import ConsoleScreen
-from console.view import RunView
 from console.whatnow.advice import Advice
 from console.widgets.grid import ChartGrid
 from console.widgets.log import LogView

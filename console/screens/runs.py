@@ -13,9 +13,9 @@ from textual.widgets import Input, Static
 from console.errors import in_words
 from console.keys import bindings
 from console.messages import Found, Looked
-from console.paint_runs import run_cells, run_columns, run_words
-from console.query import parse, resolved
-from console.run_index import RunIndex, Sort
+from console.paint.runs import run_cells, run_columns, run_words
+from console.runs.index import RunIndex, Sort
+from console.runs.query import parse, resolved
 from console.screens import many
 from console.screens.frame import ConsoleScreen
 from console.widgets.keyline import KeyLine

@@ -7,8 +7,8 @@ import json
 import sys
 from typing import Any
 
+from console.launch.specs import Resolved
 from console.project import find_project
-from console.specs import Resolved
 from console.workspace import Workspace
 from engine.config.load import parse_overrides
 from engine.config.phase import Phase

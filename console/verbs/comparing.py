@@ -12,8 +12,8 @@ from console.comparing.load import MOST, Loader
 from console.comparing.sides import Side, sides_of
 from console.comparing.tables import about_rows, config_differences, final_rows, final_words
 from console.errors import UserError
-from console.query import parse, resolved
-from console.run_index import RunIndex
+from console.runs.index import RunIndex
+from console.runs.query import parse, resolved
 from console.verbs.common import print_json, workspace
 from console.words import coloured, table
 from console.workspace import Workspace

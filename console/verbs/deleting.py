@@ -6,9 +6,9 @@ import argparse
 import sys
 from dataclasses import asdict
 
-from console.deleting import Doomed, refusal, weigh
-from console.deleting import delete as really
 from console.errors import UserError
+from console.runs.deleting import Doomed, refusal, weigh
+from console.runs.deleting import delete as really
 from console.verbs.common import print_json, workspace
 
 

@@ -6,11 +6,11 @@ import argparse
 import time
 
 from console.errors import UserError
-from console.notes import Note, tag_changes
-from console.query import Query, Term, full_name, parse, resolved
+from console.launch.specs import whoami
 from console.reports.log import notes_log
-from console.run_index import RunIndex, RunLine, Sort
-from console.specs import whoami
+from console.runs.index import RunIndex, RunLine, Sort
+from console.runs.notes import Note, tag_changes
+from console.runs.query import Query, Term, full_name, parse, resolved
 from console.store import RunRow
 from console.verbs.common import print_json, up_to_date, workspace
 from console.words import STYLES, ago, coloured, duration, number, sign, table, usd

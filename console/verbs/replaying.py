@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from console.errors import UserError
-from console.replay import ReplayView, own_verdicts, replay_of
+from console.reading.replay import ReplayView, own_verdicts, replay_of
 from console.verbs.common import workspace
 from console.words import coloured, duration, number, shown_state, sign
 from console.workspace import Workspace
@@ -71,7 +71,7 @@ def play(view: ReplayView, checks: list[Check], as_json: bool, sleep: Callable[[
 
 def event_line(event: Event) -> str | None:
     """An event as a person reads it; None for those that only a screen shows."""
-    from console.paint_run import event_words
+    from console.paint.run import event_words
 
     kind = str(event.get("kind"))
     if kind == "metric":

@@ -7,12 +7,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from console.again import newest_variant
 from console.comparing.export import file_name
 from console.errors import UserError
 from console.reports.document import Document, Figure
 from console.reports.html import to_html
 from console.reports.markdown import to_markdown
+from console.runs.again import newest_variant
 from console.verbs.common import chosen, print_json, up_to_date
 
 

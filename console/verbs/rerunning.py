@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from console.again import again
-from console.follow import follow_run
+from console.reading.follow import follow_run
+from console.runs.again import again
 from console.verbs.common import print_json, workspace
 from console.verbs.running import install_missing
 from console.words import shown_state

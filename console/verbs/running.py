@@ -7,10 +7,10 @@ import sys
 import time
 
 from console.errors import UserError
-from console.follow import follow_plan, follow_run
+from console.launch.specs import capped
+from console.reading.follow import follow_plan, follow_run
 from console.rental.ending import Wanted, ending_words, policy
 from console.rental.hosting import rented
-from console.specs import capped
 from console.verbs.common import chosen, print_json, workspace
 from console.verbs.looking import find_plan
 from console.words import coloured, duration, shown_state, table
@@ -79,7 +79,7 @@ def _run_phase(space: Workspace, choice: Choice, arguments: argparse.Namespace) 
 
 def _price(space: Workspace, choice: Choice, max_usd: float | None) -> float:
     """What the host costs an hour; a cap in dollars needs to know."""
-    from console.rehearsal import price_of
+    from console.launch.rehearsal import price_of
 
     price = price_of(space.root.path, choice.host)
     if max_usd is not None and not price:
@@ -98,7 +98,7 @@ def _announce(plan: Plan, choice: Choice) -> None:
 
 def _dry_run(space: Workspace, choice: Choice, steps: list[Step], as_json: bool) -> int:
     """What would run and where, what would be sent and what it would cost; nothing is started, copied or sent."""
-    from console.rehearsal import look_there, rehearse, words
+    from console.launch.rehearsal import look_there, rehearse, words
 
     there = None
     if choice.host != space.local.name:
@@ -154,7 +154,7 @@ def stop(arguments: argparse.Namespace) -> int:
 
 
 def _me() -> str:
-    from console.specs import whoami
+    from console.launch.specs import whoami
 
     return whoami()
 

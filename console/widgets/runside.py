@@ -11,9 +11,9 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
 from console.meters.lines import meter_lines
-from console.paint_run import event_rows, time_of
-from console.provenance import about_text
-from console.view import RunView
+from console.paint.run import event_rows, time_of
+from console.reading.provenance import about_text
+from console.reading.view import RunView
 from console.widgets.rows import Rows
 from engine.protocol.events import Event
 

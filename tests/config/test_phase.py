@@ -134,8 +134,8 @@ def test_every_yaml_of_the_repository_can_be_read_and_has_a_place() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_every_preset_of_a_phase_has_a_config_that_holds(path: Path) -> None:
+    from console.launch.specs import all_presets, resolve_config
     from console.project import Project
-    from console.specs import all_presets, resolve_config
 
     project, phase = Project(CONFIGS.parent), load_phase(path)
     presets = all_presets(project, phase)

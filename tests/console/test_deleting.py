@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from console import deleting
-from console.deleting import delete, refusal, weigh
 from console.errors import UserError
 from console.project import Project
+from console.runs import deleting
+from console.runs.deleting import delete, refusal, weigh
 from console.workspace import Workspace
 from engine.protocol.durable import write_json
 from engine.protocol.files import describe

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from console.cache import folder_of
-from console.intake import collect
-from console.view import RunView
+from console.reading.cache import folder_of
+from console.reading.intake import collect
+from console.reading.view import RunView
 from engine.protocol.durable import write_json
 from engine.protocol.events import Event, encode, metrics_of
 from engine.protocol.evidence import Summary

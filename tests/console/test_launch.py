@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from console.launch.rehearsal import Place, Rehearsal, Source, place_of, place_words, rehearse, words
+from console.launch.specs import capped
 from console.project import Project
-from console.rehearsal import Place, Rehearsal, Source, place_of, place_words, rehearse, words
 from console.screens.launch import LaunchDialog
 from console.screens.run import RunScreen
-from console.specs import capped
 from console.widgets.turn import Turn
 from console.workspace import Choice, Workspace
 from engine.config.phase import Step

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from console.paint import goal_text, phase_line
-from console.paint_steps import step_rows, sum_line
+from console.paint.phases import goal_text, phase_line
+from console.paint.steps import step_rows, sum_line
 from console.project import Project
+from console.runs.spending import Spent
 from console.screens.page import Page
-from console.spending import Spent
 from console.workspace import Workspace
 from engine.protocol.layout import Root
 from engine.protocol.spec import read_spec

@@ -10,7 +10,7 @@ import pytest
 from console.charts.series import Series
 from console.charts.thresholds import Threshold
 from console.charts.told import told
-from console.plain import plainly
+from console.paint.plain import plainly
 from console.screens.run import RunScreen
 from console.settings import Settings
 from engine.protocol.layout import Root

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from console.query import Names, QueryError, Term, full_name, parse, resolved, seconds
-from console.run_index import RunIndex, RunLine, Sort
+from console.runs.index import RunIndex, RunLine, Sort
+from console.runs.query import Names, QueryError, Term, full_name, parse, resolved, seconds
 from console.store import Store
 from engine.protocol.layout import Root
 from remote.cloud.caps import Caps
@@ -209,7 +209,7 @@ def test_what_a_user_types_is_never_sql(four: RunIndex) -> None:
 
 
 def test_cost_is_the_price_of_the_machine_by_the_hours_on_it(root: Root, store: Store, index: RunIndex) -> None:
-    from console.prices import usd_per_h
+    from console.runs.prices import usd_per_h
 
     paths = CloudPaths(root.path / "cloud")
     assert usd_per_h(paths, "a100", BEGAN) is None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from console.replay import ReplayClock, recorded, replay_of
+from console.reading.replay import ReplayClock, recorded, replay_of
 from console.verbs.replaying import play
 from console.workspace import Workspace
 from engine.protocol.events import encode

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from console.paint_run import run_head
+from console.paint.run import run_head
+from console.reading.stopping import ladder, ladder_words
+from console.reading.view import RunView, steps_per_epoch
 from console.screens.dialogs import Pick
 from console.screens.run import RunScreen
-from console.stopping import ladder, ladder_words
-from console.view import RunView, steps_per_epoch
 from console.widgets.chart import Chart
 from console.widgets.grid import ChartGrid
 from engine.protocol.events import Event, encode

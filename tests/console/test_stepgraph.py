@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from console.stepgraph import drawn, edges
+from console.paint.stepgraph import drawn, edges
 from engine.config.phase import Phase
 
 

@@ -356,8 +356,8 @@ def hold_for_a_moment(path: Path, told: int) -> None:
 
 
 def test_an_index_of_an_earlier_version_is_completed_at_the_first_look(path: Path, tmp_path: Path) -> None:
-    from console.query import parse, resolved
-    from console.run_index import RunIndex
+    from console.runs.index import RunIndex
+    from console.runs.query import parse, resolved
     from tests.console.made_runs import lay_run
 
     root = Root(tmp_path / "root")
@@ -396,7 +396,7 @@ def test_a_look_at_ended_runs_reads_no_folder_again(
 
 
 def test_the_index_hears_the_newest_values_of_a_run_that_goes_on(store: Store, tmp_path: Path) -> None:
-    from console.run_index import RunIndex
+    from console.runs.index import RunIndex
 
     root = Root(tmp_path / "root")
     paths = root.run("live")

@@ -28,8 +28,8 @@ from pathlib import Path
 
 import pytest
 
+from console.reading.view import RunView
 from console.store import Store
-from console.view import RunView
 from engine.protocol.durable import write_json
 from engine.protocol.events import Event, encode
 from engine.protocol.layout import Root, RunPaths

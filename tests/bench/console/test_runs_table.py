@@ -20,8 +20,8 @@ import pytest
 
 from console.app import ConsoleApp
 from console.project import Project
-from console.query import parse, resolved
-from console.run_index import RunIndex, Sort
+from console.runs.index import RunIndex, Sort
+from console.runs.query import parse, resolved
 from console.screens.runs import RunsScreen
 from console.store import COLUMNS, RunRow, Store
 from console.workers import look

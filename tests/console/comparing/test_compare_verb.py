@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from console.comparing.load import Loader
-from console.run_index import RunIndex
+from console.runs.index import RunIndex
 from console.store import Store
 from engine.protocol.layout import Root
 from remote.local_host import LocalHost

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-from console.notes import Note
 from console.reports.document import Checklist, Code, Document, Figure, Heading, Prose, Table
 from console.reports.html import to_html
 from console.reports.log import notes_lines, notes_log
 from console.reports.markdown import to_markdown
+from console.runs.notes import Note
 
 NASTY = "a | b <script>alert(1)</script> & **bold** `x < 1`"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from console.charts.series import Series
-from console.intake import collect
 from console.meters.history import MeterHistory
+from console.reading.intake import collect
 from engine.protocol.events import Event, read_events
 from engine.protocol.evidence import Evidence, Summary, begin
 from engine.protocol.layout import RunPaths
@@ -113,14 +113,14 @@ class RunView:
 
     def _recall(self) -> None:
         """Take over what the column cache holds of a long run."""
-        from console.cache import WORTH_BYTES, restore
+        from console.reading.cache import WORTH_BYTES, restore
 
         if size_of(self.paths.events) + size_of(self.paths.log_events) >= WORTH_BYTES:
             restore(self)
 
     def keep(self) -> None:
         """Have the column cache hold what has been read, where that pays."""
-        from console.cache import keep
+        from console.reading.cache import keep
 
         if self.evidence is not None and not self.more:
             keep(self)

@@ -6,10 +6,10 @@ import time
 
 from rich.text import Text
 
-from console.paint import state_text
-from console.replay import ReplayView
-from console.stopping import ladder, ladder_words
-from console.view import RunView
+from console.paint.phases import state_text
+from console.reading.replay import ReplayView
+from console.reading.stopping import ladder, ladder_words
+from console.reading.view import RunView
 from console.words import STYLES, duration, number
 from engine.protocol.events import Event
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from console.notes import Note, Notes
-from console.query import Names, Query
-from console.query_sql import Where, expression, order, tables, where
+from console.runs.notes import Note, Notes
+from console.runs.query import Names, Query
+from console.runs.sql import Where, expression, order, tables, where
 from console.store import COLUMNS, RunRow, Store, row_of_values
 
 _AT_ONCE = 500  # ids in one statement; older builds of SQLite take 999 values at most

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from console.notes import Note
-from console.run_index import RunLine
+from console.runs.index import RunLine
+from console.runs.notes import Note
 from console.widgets.table import Cell, Column
 from console.words import SIGNS, STYLES, ago, duration, number, usd
 

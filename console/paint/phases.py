@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from console.spending import Spent
+from console.runs.spending import Spent
 from console.standing import GateStanding, PhaseStanding
 from console.store import RunRow
 from console.words import SIGNS, STYLES, ago, duration, usd

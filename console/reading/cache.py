@@ -19,7 +19,7 @@ from console.charts.series import Series
 from engine.protocol.evidence import Summary
 
 if TYPE_CHECKING:
-    from console.view import RunView
+    from console.reading.view import RunView
 
 _VERSION = 1
 _TRACK = 512

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from console.view import RunView
+from console.reading.view import RunView
 from engine.protocol.checks import Check, steps_of
 from engine.protocol.events import Event, every_event
 from engine.protocol.evidence import begin

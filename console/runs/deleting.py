@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from console.again import resolved_as
 from console.errors import UserError
-from console.specs import whoami
+from console.launch.specs import whoami
+from console.runs.again import resolved_as
 from console.words import size
 from engine.protocol.durable import read_json
 from engine.protocol.layout import RunPaths

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rich.text import Text
 
+from console.paint.stepgraph import NODE, drawn, edges
 from console.standing import PhaseStanding, StepStanding
-from console.stepgraph import NODE, drawn, edges
 from console.words import SIGNS, STYLES, duration, usd
 
 _FILES = 4

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from console.view import RunView, gated_first
+from console.reading.view import RunView, gated_first
 from console.words import coloured, duration, number, shown_state, sign, table
 from console.workspace import Workspace
 from engine.protocol.checks import Check

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from console.specs import work_folder
+from console.launch.specs import work_folder
 from console.words import duration, size, usd
 from console.workspace import Choice, Workspace
 from engine.config.phase import Phase, Step, command_of

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.text import Text
 
-from console.view import RunView
+from console.reading.view import RunView
 from console.whatnow.advice import flat
 from engine.protocol.spec import RunSpec
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from console.query import CONFIG, FIELDS, Kind, Query, Term, number_of, seconds
+from console.runs.query import CONFIG, FIELDS, Kind, Query, Term, number_of, seconds
 
 _TAGS = "(SELECT group_concat(tag, ' ') FROM tags t WHERE t.run_id = r.run_id)"
 _NOTES = "(SELECT group_concat(body, ' ') FROM notes n WHERE n.run_id = r.run_id AND n.withdrawn IS NULL)"

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from console.launch.specs import all_presets, capped, resolve_config
 from console.messages import HostHeard, Installed, InstallLine, Rehearsed, Started
 from console.rental.ending import Wanted, policy
 from console.rental.hosting import rented
-from console.specs import all_presets, capped, resolve_config
 from console.workspace import Choice, Workspace
 from engine.config.phase import Phase, Step
 from remote.environment import Missing, install
 
 if TYPE_CHECKING:
     from console.app import ConsoleApp
-    from console.rehearsal import There
+    from console.launch.rehearsal import There
     from console.screens.launch import Launch
     from remote.tree import Tree
 
@@ -96,7 +96,7 @@ class Launching:
         there, problem = self._there.get(launch.host), self._problems.get(launch.host, "")
 
         def find_out(space: Workspace) -> Rehearsed | None:
-            from console.rehearsal import rehearse
+            from console.launch.rehearsal import rehearse
 
             if self._last != (wish, launch):
                 return None  # something else stands in the dialog by now
@@ -113,7 +113,7 @@ class Launching:
         """On a thread: with a connection of its own, and nobody to answer a question."""
         from console.errors import foreseen
         from console.hosts.actions import HostDesk, open_host
-        from console.rehearsal import look_there
+        from console.launch.rehearsal import look_there
 
         shared, own = self._host_files()
         try:
@@ -174,7 +174,7 @@ def chosen_steps(space: Workspace, wish: Wish, launch: Launch) -> tuple[Choice, 
 
 def begin(space: Workspace, wish: Wish, launch: Launch) -> Started:
     """Launch a step, or a plan over the phase."""
-    from console.rehearsal import price_of
+    from console.launch.rehearsal import price_of
 
     choice, steps = chosen_steps(space, wish, launch)
     price = price_of(space.root.path, launch.host)

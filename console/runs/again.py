@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from console.errors import UserError
-from console.specs import Resolved, all_presets, differing
+from console.launch.specs import Resolved, all_presets, differing
 from engine.config.phase import Phase, Step
 from engine.protocol.spec import RunSpec, read_spec
 
