@@ -71,7 +71,9 @@ def state(driver: Driver) -> Any:
     focused = app.screen.focused
     toasts = [n.message for n in app._notifications]
     text = re.sub(r"[0-9.]+|\bnow\b", "#", driver.text())
+    replay = getattr(app.screen, "replay", None)
     return (
+        replay and replay.clock.speed,
         len(app.screen_stack),
         app.current_mode,
         type(app.screen),
@@ -139,6 +141,8 @@ async def test_every_key_of_a_screen_has_an_effect(name: str, folder: Path, root
             await back(driver, home, mode)
             home = driver.app.screen
             await driver.keys(*FIRST.get(key_id(name, key), ()))
+            if key.action.startswith("replay_"):
+                await driver.until(lambda: driver.app.screen.replay is not None, "the replay")  # type: ignore[attr-defined]
             await driver.pilot.pause(0.2)
             if key_id(name, key) not in UNSEEN and not await has_effect(driver, key):
                 without.append(key_id(name, key))
