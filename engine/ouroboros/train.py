@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import signal
 import sys
 import time
 from contextlib import nullcontext
@@ -40,6 +39,7 @@ from engine.ouroboros.errors import Refused
 from engine.ouroboros.losses import finite, loss_of
 from engine.ouroboros.model import Batch, Ouroboros, energy
 from engine.ouroboros.muon import Muon
+from engine.training.asked import Asked
 
 
 def rate(cfg: TrainConfig, step: int) -> float:
@@ -117,22 +117,6 @@ def optimizers_of(model: torch.nn.Module, cfg: TrainConfig, fused: bool) -> list
         torch.optim.AdamW(rest, lr=cfg.lr, betas=(0.9, 0.95), weight_decay=decay, fused=fused)
     ]
     return found + ([Muon(matrices, lr=cfg.muon_lr, weight_decay=cfg.weight_decay)] if matrices else [])
-
-
-class Asked:
-    """What signals ask for, looked at between steps."""
-
-    def __init__(self) -> None:
-        self.checkpoint = self.stop = False
-        signal.signal(signal.SIGUSR2, self._on_checkpoint)
-        signal.signal(signal.SIGINT, self._on_stop)
-        signal.signal(signal.SIGTERM, self._on_stop)
-
-    def _on_checkpoint(self, *_: object) -> None:
-        self.checkpoint = True
-
-    def _on_stop(self, *_: object) -> None:
-        self.stop = True
 
 
 def train(cfg: OuroborosConfig, out: Path, data_folder: Path | None = None, model_name: str = "ouroboros") -> int:
