@@ -39,6 +39,8 @@ from console.screens.dialogs import Confirm, Installing
 from console.screens.frame import ConsoleScreen
 from console.settings import Settings, first_theme
 from console.standing import PhaseStanding
+from console.terminal.closed import let_go
+from console.terminal.shown import Shown
 from console.words import desktop_note
 from console.workers import Desk, open_workspace
 from console.workspace import Workspace
@@ -87,10 +89,14 @@ class ConsoleApp(App[int]):
         }
         self.launching = Launching(self)
         self._explained = ""
+        self._shown = Shown()
 
     def on_mount(self) -> None:
         self.choose_theme(first_theme(self.settings, self.space.store.recall("theme"), os.environ))
         self.theme_changed_signal.subscribe(self, lambda theme: self.remember("theme", theme.name))
+        self.screen_change_signal.subscribe(self, lambda _: let_go())
+        for left in (self.app_suspend_signal, self.app_resume_signal):
+            left.subscribe(self, lambda _: self._shown.forget())
         self.back_to_run(self.recalled("place", {}).get("run"))
         self.set_interval(self.settings.look_every_s, self.look)
         self.look()
@@ -119,6 +125,14 @@ class ConsoleApp(App[int]):
         from console.paint.plain import Plain
 
         return [*filters, Plain()]
+
+    def on_resize(self) -> None:
+        """Also whenever the terminal is taken back from another program."""
+        self._shown.forget()
+
+    def _display(self, screen: Screen[Any], renderable: Any) -> None:
+        """Every picture comes through here; what of it stands on the terminal already is not written again."""
+        super()._display(screen, self._shown.through(renderable))
 
     def on_unmount(self) -> None:
         self.desk.close()

@@ -52,16 +52,14 @@ def keep(view: RunView) -> bool:
             for name, one in view.series.items()
         },
     }
-    parts = [json.dumps(head, separators=(",", ":")).encode() + b"\n"]
-    for one in columns.values():
-        parts += [one.steps.view.tobytes(), one.raw.values.view.tobytes(), one.times.view.tobytes()]
+    parts = [part.view for one in columns.values() for part in (one.steps, one.raw.values, one.times)]
     folder = folder_of(view.paths.folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         beside = folder / f".{view.paths.run_id}.{os.getpid()}"
-        beside.write_bytes(
-            b"".join(parts)
-        )  # not forced to the disk: a torn one is found out, and costs one more reading
+        with open(beside, "wb") as file:  # not forced to the disk: a torn one is found out, and costs one more reading
+            file.write(json.dumps(head, separators=(",", ":")).encode() + b"\n")
+            file.writelines(part.data for part in parts)  # as they lie in memory: a copy would be as large again
         os.replace(beside, folder / view.paths.run_id)
         _prune(folder)
     except OSError:

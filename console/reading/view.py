@@ -19,7 +19,10 @@ from engine.protocol.layout import RunPaths
 from engine.protocol.spec import RunSpec, read_spec
 from engine.protocol.status import Status, observe
 
-_PER_PUMP = 16  # reads of 4 MB: a long history arrives in a few frames, and keys are heard in between
+_READ_BYTES = (
+    512 << 10
+)  # a thousand lines or so at once: lines as objects take ten times their bytes, and what they took stays with the process
+_PER_PUMP = 128  # reads: a long history arrives in a few frames, and keys are heard in between
 
 
 @dataclass
@@ -101,7 +104,7 @@ class RunView:
     def _read(self, name: str) -> bool:
         any_new = False
         for _ in range(_PER_PUMP):
-            batch = read_events(self.paths.folder / name, self.offsets.get(name, 0))
+            batch = read_events(self.paths.folder / name, self.offsets.get(name, 0), _READ_BYTES)
             self.offsets[name] = batch.offset
             self.corrupt += len(batch.corrupt)
             self.feed(batch.events)

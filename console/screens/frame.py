@@ -12,6 +12,7 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from console.messages import Looked
+from console.terminal.painter import Painter
 from console.widgets.masthead import Masthead
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ class ConsoleScreen(Screen[None]):
 
     app: ConsoleApp
     _is_settled = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._compositor = Painter()
 
     @property
     def crumbs(self) -> list[str]:

@@ -20,12 +20,12 @@ from textual.color import Color
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from console.charts.axes import Domain
 from console.charts.palette import MARKS, ON_DARK, ON_LIGHT, assign, readable
 from console.charts.series import Series
 from console.charts.thresholds import Threshold
+from console.widgets.straight import Straight
 
 if TYPE_CHECKING:
     from console.charts.plot import Picture
@@ -61,7 +61,7 @@ BASE_CLASSES = ("blank", "axis", "label", "title", "met", "unmet", "open", "curs
 """In the order of `console.charts.inks`."""
 
 
-class Chart(Widget, can_focus=True):
+class Chart(Straight, can_focus=True):
     DEFAULT_CSS = """
     Chart {
         height: 1fr;
@@ -317,9 +317,9 @@ class Chart(Widget, can_focus=True):
         words = {height // 2: "no points yet"}
         text = words.get(y, "") if y or height < 3 else self.title
         if y == 0 and height >= 3:
-            return Strip([Segment(text, self._base_style("title"))]).adjust_cell_length(width, self.rich_style)
+            return Strip([Segment(text, self._base_style("title"))]).adjust_cell_length(width, self.base)
         line = Segment(text.center(width)[:width], self._base_style("label"))
-        return Strip([line]).adjust_cell_length(width, self.rich_style)
+        return Strip([line]).adjust_cell_length(width, self.base)
 
     def _style(self, ink: int) -> Style:
         if ink not in self._styles:
@@ -340,11 +340,11 @@ class Chart(Widget, can_focus=True):
             colour = colour.blend(ground, 0.5)
         bold = True if kind == MARK else None
         dim = True if kind == FAINT and self._plain else None
-        return self.rich_style + Style(color=colour.rich_color, bold=bold, dim=dim)
+        return self.base + Style(color=colour.rich_color, bold=bold, dim=dim)
 
     def _base_style(self, name: str) -> Style:
         if name == "blank":
-            return self.rich_style
+            return self.base
         return self.get_component_rich_style(f"chart--{name}")
 
     def notify_style_update(self) -> None:

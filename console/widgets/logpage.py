@@ -15,6 +15,7 @@ from textual.cache import LRUCache
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
+from textual.scrollbar import ScrollBar
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
@@ -23,6 +24,7 @@ from console.logs.index import Line
 from console.logs.rows import LogRows
 from console.logs.search import Query
 from console.widgets.logstrips import lit, restyled, text_strip, wrapped
+from console.widgets.straight import StillBar, Straight
 
 CACHED_STRIPS = 256
 GUTTER = 2
@@ -30,7 +32,7 @@ MOST_COPIED = 10_000
 """Rows that one copy takes."""
 
 
-class LogPage(ScrollView, can_focus=True, inherit_bindings=False):
+class LogPage(Straight, ScrollView, can_focus=True, inherit_bindings=False):
     DEFAULT_CSS = """
     LogPage {
         height: 1fr;
@@ -81,6 +83,14 @@ class LogPage(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _status_changed(self) -> None:
         self.post_message(self.StatusChanged())
+
+    @property
+    def vertical_scrollbar(self) -> ScrollBar:
+        if self._vertical_scrollbar is None:
+            self._vertical_scrollbar = bar = StillBar(vertical=True, name="vertical", thickness=1)
+            bar.display = False
+            self.app._start_widget(self, bar)
+        return self._vertical_scrollbar
 
     # ------------------------------------------------------------ layout and scrolling
 
@@ -189,9 +199,9 @@ class LogPage(ScrollView, can_focus=True, inherit_bindings=False):
             return self._empty_line(y)
         if self.wrap:
             page = self._wrapped_page()
-            return page[y][1] if y < len(page) else Strip.blank(width, self.rich_style)
+            return page[y][1] if y < len(page) else Strip.blank(width, self.base)
         row = self.scroll_offset.y + y
-        return self._row_strip(row, width) if row < count else Strip.blank(width, self.rich_style)
+        return self._row_strip(row, width) if row < count else Strip.blank(width, self.base)
 
     def _empty_line(self, y: int) -> Strip:
         width, height = self.room
@@ -199,7 +209,7 @@ class LogPage(ScrollView, can_focus=True, inherit_bindings=False):
         if y == height // 2:
             words = "no log yet" if not self.rows else "no line matches" if self.rows.filter else "nothing written yet"
         faint = self.get_component_rich_style("log--faint")
-        return Strip([Segment(words.center(width)[:width], faint)]).adjust_cell_length(width, self.rich_style)
+        return Strip([Segment(words.center(width)[:width], faint)]).adjust_cell_length(width, self.base)
 
     def _row_strip(self, row: int, width: int) -> Strip:
         """A row that is not wrapped, gutter included; kept while it looks the same."""
@@ -221,8 +231,8 @@ class LogPage(ScrollView, can_focus=True, inherit_bindings=False):
         """The gutter before the text, the cursor behind it."""
         sign = ("▌" if marked and first else " ") + (">" if here and first and self._colourless else " ")
         gutter = Segment(sign, self.get_component_rich_style("log--mark"))
-        strip = Strip([gutter, *body]).adjust_cell_length(width, self.rich_style)
-        return lit(strip, self.rich_style, self.get_component_rich_style("log--cursor")) if here else strip
+        strip = Strip([gutter, *body]).adjust_cell_length(width, self.base)
+        return lit(strip, self.base, self.get_component_rich_style("log--cursor")) if here else strip
 
     @property
     def _colourless(self) -> bool:
@@ -254,7 +264,7 @@ class LogPage(ScrollView, can_focus=True, inherit_bindings=False):
         if strips is None:
             part = self.get_component_rich_style
             shown = self.rows.shown(row)
-            strip = text_strip(shown, self.needle, self.rich_style, part("log--match"), part("log--faint"))
+            strip = text_strip(shown, self.needle, self.base, part("log--match"), part("log--faint"))
             self._widest = max(self._widest, strip.cell_length)
             strips = wrapped(strip, width, max(1, self.room.height - 1)) if self.wrap else [strip]
             self._cache[key] = strips

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -233,3 +235,18 @@ def test_while_a_run_is_being_stopped_its_ladder_stands_in_place_of_its_progress
     assert "steps" not in words
     view.status = Status("stopped", "stopped by ada")
     assert run_head(view, 103.0).plain.endswith("stopped by ada  ✓ SIGINT sent")
+
+
+async def test_the_painted_lines_of_a_closed_run_are_let_go(tiny: Path, root: Root) -> None:
+    paths = made_run(root)
+    ended(paths)
+    async with driven(tiny, root) as driver:
+        driver.app.open_run(paths.run_id)
+        await driver.sees("half way")
+        kept = [weakref.ref(widget._styles_cache) for widget in driver.app.screen.walk_children()]
+        assert len(kept) > 20
+        await driver.keys("escape", "2", "1")
+        await driver.until(lambda: len(driver.app.screen_stack) == 1, "the run's screen gone")
+        await driver.pilot.pause(0.1)
+        gc.collect()
+        assert [one for one in kept if one() is not None] == []
