@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual.app import App, SuspendNotSupported, SystemCommand
+from textual.app import SuspendNotSupported, SystemCommand
 from textual.binding import BindingType
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
@@ -41,6 +41,7 @@ from console.settings import Settings, first_theme
 from console.standing import PhaseStanding
 from console.terminal.closed import let_go
 from console.terminal.shown import Shown
+from console.typeahead import TypeAhead
 from console.words import desktop_note
 from console.workers import Desk, open_workspace
 from console.workspace import Workspace
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 _REMEMBERED: dict[str, Any] = {"phase": "", "panes": {}, "runs": {}, "marked": [], "compare": {}}
 
 
-class ConsoleApp(App[int]):
+class ConsoleApp(TypeAhead):
     TITLE = "fractal-console"
     CSS_PATH = Path(__file__).with_name("app.tcss")
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("everywhere"))
