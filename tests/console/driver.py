@@ -24,6 +24,7 @@ class Driver:
     async def keys(self, *keys: str) -> None:
         for key in keys:
             await self.pilot.press(key)
+            await self.until(lambda: self.app.is_typed_out, f"the end of what {key} does")
 
     async def until(self, true: Callable[[], bool], what: str, seconds: float = 30) -> None:
         limit = time.monotonic() + seconds

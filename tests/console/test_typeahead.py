@@ -54,5 +54,5 @@ async def test_screens_changed_in_a_burst_end_at_the_last(root: Root) -> None:
     async with driven(REPOSITORY, root) as driver:
         burst(driver, *"2345123")
         await driver.until(
-            lambda: driver.app.current_mode == "compare" and not driver.app._typed, "the last screen", 10
+            lambda: driver.app.current_mode == "compare" and driver.app.is_typed_out, "the last screen", 10
         )
