@@ -15,7 +15,6 @@ from textual.binding import BindingType
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
-from console.hangup import end_with_terminal
 from console.keys import bindings, changing, keys_of
 from console.launch.start import Launching
 from console.messages import (
@@ -40,8 +39,9 @@ from console.screens.frame import ConsoleScreen
 from console.settings import Settings, first_theme
 from console.standing import PhaseStanding
 from console.terminal.closed import let_go
+from console.terminal.hangup import end_with_terminal
 from console.terminal.shown import Shown
-from console.typeahead import TypeAhead
+from console.terminal.typeahead import TypeAhead
 from console.words import desktop_note
 from console.workers import Desk, open_workspace
 from console.workspace import Workspace
