@@ -31,8 +31,8 @@ from remote.host import HostError
 from remote.pull_journal import Journal, Marks, Range, ranges
 from remote.ssh.host import SshHost
 
-# Ranges on their way at once, so that the next one is under way while one is answered.
-_AT_ONCE = 3
+# Ranges on their way at once, so that others are under way while one is answered and one is put on the disk.
+_AT_ONCE = 4
 # A file that did not change for this long is taken for finished.
 _QUIET_S = 2.0
 _WAIT_S = 600.0
@@ -170,6 +170,7 @@ class _Fetch:
                 self.changed = True
                 return
             if digest == answer.head["digest"]:
+                os.fsync(fd)  # while the others go on; the journal says no more than what the disk holds
                 self._keep(replace(wanted, digest=digest))
                 return
         raise PullError(f"{self.marks.path}: bytes {wanted.at}… arrive changed; the way or a disk is broken")
@@ -204,7 +205,7 @@ class _Sink:
 
     def __init__(self, fd: int, at: int) -> None:
         self._fd, self._at = fd, at
-        self._digest = hashlib.blake2b(digest_size=16)
+        self._digest = hashlib.sha256()
         self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._problem: OSError | None = None
         self._thread = threading.Thread(target=self._work, daemon=True)
