@@ -206,11 +206,13 @@ class ConsoleApp(TypeAhead):
 
     def on_looked(self, message: Looked) -> None:
         before, self.looked = self.looked, message
-        for screen in self.screen_stack:
-            # One on its way out has no widgets any more; one of another mode is told when it is shown again.
+        for screen in reversed(self.screen_stack):
+            # One on its way out has no widgets any more; one of another mode, or under another, is told when it is shown again.
             if isinstance(screen, ConsoleScreen) and screen.is_mounted and screen.display:
                 screen.show(message)
                 screen.freshen()
+            if not screen.is_modal:
+                break
         if before is not None:
             self._announce(before, message)
 

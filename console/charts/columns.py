@@ -66,6 +66,8 @@ class Curve:
         self.values = Grow("f4")
         self.bad = Grow("i8")
         self.levels: list[Level] = []
+        self._asked: tuple[Ints, Ints, Extrema] | None = None
+        """The ranges that were asked for last and what was found there: most of a live chart's columns stay."""
 
     def extend(self, values: Floats) -> None:
         start = self.values.count
@@ -74,6 +76,7 @@ class Curve:
         self._raise_levels()
 
     def truncate(self, count: int) -> None:
+        self._asked = None
         self.values.truncate(count)
         self.bad.truncate(int(np.searchsorted(self.bad.view, count)))
         for level in self.levels:
@@ -83,6 +86,19 @@ class Curve:
 
     def extrema(self, start: Ints, stop: Ints) -> Extrema:
         """Exact minimum and maximum of the finite values in each range [start, stop)."""
+        before = self._asked
+        if before is None or len(before[0]) != len(start):
+            found = self._look(start, stop)
+        else:
+            found = Extrema(before[2].low.copy(), before[2].high.copy())
+            other = np.flatnonzero((before[0] != start) | (before[1] != stop))
+            if len(other):
+                new = self._look(start[other], stop[other])
+                found.low[other], found.high[other] = new.low, new.high
+        self._asked = start, stop, Extrema(found.low.copy(), found.high.copy())
+        return found
+
+    def _look(self, start: Ints, stop: Ints) -> Extrema:
         low, high = np.full(len(start), np.inf, "f4"), np.full(len(start), -np.inf, "f4")
         for depth in range(len(self.levels) + 1):
             if not len(start) or int((stop - start).max()) <= 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from console.charts import axes
 from console.charts.axes import Domain
@@ -26,12 +27,17 @@ class Entry:
 
     @property
     def words(self) -> str:
-        return " ".join(part for part in (self.mark, self.name, self.value, self.raw, self.gaps) if part)
+        return " ".join(filter(None, self._parts))
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Cells that it takes, with room for a longer value, so that the layout stays while values change."""
-        return len(one_per_cell(self.words)) + max(0, STEADY_VALUE - len(self.value))
+        parts = [len(one_per_cell(part)) for part in self._parts if part]
+        return sum(parts) + len(parts) - 1 + max(0, STEADY_VALUE - len(self.value))
+
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        return self.mark, self.name, self.value, self.raw, self.gaps
 
 
 def entries_of(traces: list[Trace], view: View, x: Domain) -> list[Entry]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +43,9 @@ from console.charts.raster import (
     extremes,
     gap_columns,
     lowest_positive,
-    place,
+    place_one,
     usual_range,
+    whole_window,
     window,
 )
 from console.charts.thresholds import verdict_words
@@ -88,12 +90,14 @@ def draw(traces: list[Trace], view: View) -> Picture:
     header_rows = put_header(canvas, view, legend)
     axis_rows = 2 if view.height >= 8 and view.width >= 20 else 1 if view.height >= 5 else 0
     rows = max(1, view.height - header_rows - axis_rows)
-    rough = [window(trace.x, trace.stored(x), 1) for trace in traces]
+    rough = [
+        window(trace.x, trace.stored(x), 1) if view.x else whole_window(trace.x, trace.stored(x)) for trace in traces
+    ]
     y = _y_domain(traces, rough, view)
-    y_ticks = axes.ticks(y, max(2, rows // 3))
-    gutter = max((len(tick.label) for tick in y_ticks), default=0) + 2 if view.width >= 24 else 0
+    labels = (len(tick.label) for tick in axes.ticks(y, max(2, rows // 3)))
+    gutter = max(labels, default=0) + 2 if view.width >= 24 else 0
     frame = Frame(gutter, header_rows, max(1, view.width - gutter), rows, axis_rows)
-    _draw_axes(canvas, frame, view, x, y, y_ticks)
+    canvas.glyphs[frame.top :], canvas.inks[frame.top :] = _axes(frame, view.width, view.height, view.x_name, x, y)
     _draw_threshold_lines(canvas, frame, y, view, traces)
     windows = [window(trace.x, trace.stored(x), frame.columns * 2) for trace in traces]
     _draw_curves(canvas, frame, y, view, traces, windows)
@@ -135,41 +139,45 @@ def _row_of(value: float, y: Domain, rows: int) -> int:
     """The cell row of a value; outside the plot it is below 0 or not below rows."""
     if math.isnan(value):
         return rows
-    return math.floor(float(place(np.array([value]), y, rows * 4)[0] + 0.5) / 4)
+    return math.floor((place_one(value, y, rows * 4) + 0.5) / 4)
 
 
-def _draw_axes(canvas: Canvas, frame: Frame, view: View, x: Domain, y: Domain, y_ticks: tuple[axes.Tick, ...]) -> None:
+@lru_cache(16)
+def _axes(frame: Frame, width: int, height: int, x_name: str, x: Domain, y: Domain) -> tuple[Floats, Floats]:
+    """Glyphs and inks below the header, before any curve: the same from tick to tick of a live run."""
+    canvas = Canvas(width, height)
     bottom = frame.top + frame.rows
     if frame.left:
         canvas.glyphs[frame.top : bottom, frame.left - 1] = ord("│")
         canvas.inks[frame.top : bottom, frame.left - 1] = AXIS
-        for tick in y_ticks:
+        for tick in axes.ticks(y, max(2, frame.rows // 3)):
             row = frame.top + min(frame.rows - 1, int((y.high - tick.at) / y.span * (frame.rows * 4 - 1) + 0.5) // 4)
             canvas.put(row, frame.left - 2 - len(tick.label), tick.label, LABEL)
             canvas.put(row, frame.left - 1, "┤", AXIS)
     if frame.axis_rows == 2:
         canvas.put(bottom, max(0, frame.left - 1), ("└" if frame.left else "") + "─" * frame.columns, AXIS)
     if frame.axis_rows:
-        _draw_x_ticks(canvas, frame, view, x)
+        _draw_x_ticks(canvas, frame, x_name, x)
+    return canvas.glyphs[frame.top :], canvas.inks[frame.top :]
 
 
-def _draw_x_ticks(canvas: Canvas, frame: Frame, view: View, x: Domain) -> None:
+def _draw_x_ticks(canvas: Canvas, frame: Frame, x_name: str, x: Domain) -> None:
     most = max(1, frame.columns // 11)
-    found = axes.time_ticks(x, most) if view.x_name == "time" else axes.ticks(x, most)
+    found = axes.time_ticks(x, most) if x_name == "time" else axes.ticks(x, most)
     bottom = frame.top + frame.rows
     row = bottom + frame.axis_rows - 1
-    name_at = view.width - len(view.x_name)
+    name_at = canvas.width - len(x_name)
     free_from = 0
     for tick in found:
         column = frame.left + min(frame.columns - 1, int((tick.at - x.low) / x.span * frame.columns * 2 + 0.5) // 2)
-        start = max(0, min(column - len(tick.label) // 2, view.width - len(tick.label)))
+        start = max(0, min(column - len(tick.label) // 2, canvas.width - len(tick.label)))
         if start < free_from:
             continue
         if frame.axis_rows == 2:
             canvas.put(bottom, column, "┬", AXIS)
         free_from = canvas.put(row, start, tick.label, LABEL) + 1
     if free_from <= name_at:
-        canvas.put(row, name_at, view.x_name, AXIS)
+        canvas.put(row, name_at, x_name, AXIS)
 
 
 # ---------------------------------------------------------------- curves

@@ -7,6 +7,7 @@ the cost follows the columns. `tests/console/test_raster.py` holds the slow, obv
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +52,11 @@ def window(x: Floats, domain: Domain, columns: int) -> Window:
     bounds = np.searchsorted(x, edges)
     bounds[-1] = np.searchsorted(x, domain.high, side="right")
     return Window(x, domain, bounds)
+
+
+def whole_window(x: Floats, domain: Domain) -> Window:
+    """Everything in one column: a domain that holds all points needs no looking for them."""
+    return Window(x, domain, np.array([0, len(x)]))
 
 
 def extremes(curve: Curve, view: Window) -> tuple[float, float] | None:
@@ -125,6 +131,13 @@ def place(values: Floats, y: Domain, rows: int) -> Floats:
     if y.log:
         numbers = np.log10(np.where(numbers > 0, numbers, 1e-300))
     return np.clip((y.high - numbers) / y.span * (rows - 1), -FAR, FAR)
+
+
+def place_one(value: float, y: Domain, rows: int) -> float:
+    """The same for one value."""
+    if y.log:
+        value = math.log10(value if value > 0 else 1e-300)
+    return min(max((y.high - value) / y.span * (rows - 1), -FAR), FAR)
 
 
 def _rows(values: Floats, y: Domain, rows: int) -> Ints:

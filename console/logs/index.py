@@ -154,15 +154,19 @@ class LogIndex:
         start, size = self.indexed_to, self.file.size
         stop = min(size, start + GROWTH)
         block = start // BLOCK
+        known = self._cache.pop(block, None) if start % BLOCK else None
         if start % BLOCK and self._counts:
             self._counts.pop()
             self._sums.pop()
-            self._cache.pop(block, None)
         counts = count_newlines(self.file, block, -(-stop // BLOCK), stop)
         self._counts.extend(counts)
         total = self.newlines
         self._sums.extend(total + part for part in accumulate(counts))
         self.indexed_to = stop
+        if known is not None:  # a log that grows line by line is not scanned from its block's beginning for each
+            new = self.file.read(start, min(stop, (block + 1) * BLOCK))
+            known.extend(newline_offsets(new, start % BLOCK))
+            self._cache[block] = known
         return stop < size
 
     def prepend(self, first_block: int, counts: array[int]) -> int:
@@ -207,11 +211,12 @@ class LogIndex:
         return found
 
 
-def newline_offsets(data: bytes) -> array[int]:
+def newline_offsets(data: bytes, first: int = 0) -> array[int]:
+    """Where newlines are, counted on from `first`."""
     found = array("I")
     at = data.find(b"\n")
     while at >= 0:
-        found.append(at)
+        found.append(first + at)
         at = data.find(b"\n", at + 1)
     return found
 

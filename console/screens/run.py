@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from typing import ClassVar
@@ -34,6 +35,7 @@ from engine.protocol.layout import RunPaths
 
 _LOOK_S = 0.05  # where nothing is heard: a look at file sizes, so that a metric is in sight within 150 ms all the same
 _STATE_S = 0.5  # how soon a state that leaves no line (a killed supervisor, a stage) is noticed
+_TOGETHER_S = 0.01  # a step writes its log line and its metrics one after the other: one picture for both
 _MOST_CHARTS = 12
 
 
@@ -94,14 +96,11 @@ class RunScreen(RunActions):
     # What is shown
 
     def hear(self) -> None:
-        """Something was written: look at once, or as soon as the last draw is long enough ago."""
+        """Something was written: look as soon as the last draw is long enough ago and what belongs to it is written too."""
         if not self._is_called:
             self._is_called = True
-            wait = self._draw_at - time.monotonic()
-            if wait > 0:
-                self.set_timer(wait, self.look)
-            else:
-                self.call_later(self.look)
+            wait = max(_TOGETHER_S, self._draw_at - time.monotonic())
+            asyncio.get_running_loop().call_later(wait, self.call_later, self.look)
 
     async def look(self) -> None:
         """Draw as soon as there is news, and now and then for what leaves no line."""

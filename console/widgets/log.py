@@ -19,6 +19,7 @@ from textual.widgets import Input, Label
 
 from console.logs import stamps as logtime
 from console.widgets.loglines import KEYS, LogLines
+from console.widgets.statusline import StatusLine
 
 __all__ = ["KEYS", "LogView"]
 
@@ -61,14 +62,13 @@ class LogView(Vertical):
         super().__init__(name=name, id=id, classes=classes)
         self.lines = LogLines(zone=zone)
         self._asking = "/"
-        self._said = ""
 
     def compose(self) -> ComposeResult:
         yield self.lines
         with Horizontal(classes="log-prompt"):
             yield Label("/")
             yield Input()
-        yield Label("", classes="log-status", markup=False)
+        yield StatusLine(classes="log-status")
 
     # ------------------------------------------------------------ what the owner calls
 
@@ -145,10 +145,7 @@ class LogView(Vertical):
         self._show_status()
 
     def _show_status(self) -> None:
-        said = self.lines.status()
-        if said != self._said:  # its line has one size: no layout of the screen
-            self._said = said
-            self.query_one(".log-status", Label).update(said, layout=False)
+        self.query_one(StatusLine).say(self.lines.status())
 
     def on_log_page_cursor_moved(self, message: LogLines.CursorMoved) -> None:
         message.stop()

@@ -32,6 +32,20 @@ MOST_COPIED = 10_000
 """Rows that one copy takes."""
 
 
+@dataclass(frozen=True)
+class Sight:
+    """What all rows of a page have in common."""
+
+    left: int
+    width: int
+    needle: Query | None
+    selection: Selection | None
+
+    @property
+    def looks(self) -> object:
+        return self.left, self.width, self.needle
+
+
 class LogPage(Straight, ScrollView, can_focus=True, inherit_bindings=False):
     DEFAULT_CSS = """
     LogPage {
@@ -80,6 +94,8 @@ class LogPage(Straight, ScrollView, can_focus=True, inherit_bindings=False):
         """Rows as text."""
         self._finished: LRUCache[object, Strip] = LRUCache(CACHED_STRIPS)
         """Rows as they stand on screen."""
+        self._finished_in: object = None
+        """What the rows that stand there have in common."""
 
     def _status_changed(self) -> None:
         self.post_message(self.StatusChanged())
@@ -201,7 +217,22 @@ class LogPage(Straight, ScrollView, can_focus=True, inherit_bindings=False):
             page = self._wrapped_page()
             return page[y][1] if y < len(page) else Strip.blank(width, self.base)
         row = self.scroll_offset.y + y
-        return self._row_strip(row, width) if row < count else Strip.blank(width, self.base)
+        if row >= count:
+            return Strip.blank(width, self.base)
+        return self._row_strip(row, self._sight()).crop(0, width)
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Many lines at once, for what a page has in common is asked for once."""
+        if self.wrap or not self.row_count or not self._is_straight(crop):
+            return super().render_lines(crop)
+        sight, top = self._sight(), self.scroll_offset.y
+        blank = Strip.blank(crop.width, self.base)
+        rows = range(top + crop.y, min(top + crop.bottom, self.row_count))
+        strips = [self._row_strip(row, sight) for row in rows]
+        return self.filtered(strips + [blank] * (crop.height - len(strips)))
+
+    def _sight(self) -> Sight:
+        return Sight(self.scroll_offset.x, self.room.width, self.needle, self.text_selection)
 
     def _empty_line(self, y: int) -> Strip:
         width, height = self.room
@@ -211,20 +242,23 @@ class LogPage(Straight, ScrollView, can_focus=True, inherit_bindings=False):
         faint = self.get_component_rich_style("log--faint")
         return Strip([Segment(words.center(width)[:width], faint)]).adjust_cell_length(width, self.base)
 
-    def _row_strip(self, row: int, width: int) -> Strip:
+    def _row_strip(self, row: int, sight: Sight) -> Strip:
         """A row that is not wrapped, gutter included; kept while it looks the same."""
         assert self.rows
-        left, line = self.scroll_offset.x, self.rows.line(row)
+        line = self.rows.line(row)
         here, marked = line.start == self._cursor, line.start in self.marks
-        span = self._selected_span(row)
-        key = (row, line, left, width, self.needle, here, marked, span)
+        span = None if sight.selection is None else sight.selection.get_span(row)
+        key = (row, line.start, line.stop, here, marked, span)
+        if sight.looks != self._finished_in:
+            self._finished.clear()
+            self._finished_in = sight.looks
         strip = self._finished.get(key)
         if strip is None:
             body = self._strips(row)[0]
             if span is not None:
                 body = restyled(body, *span, self.screen.get_component_rich_style("screen--selection"))
-            body = body.crop(left, left + width - GUTTER).apply_offsets(left, row)
-            strip = self._finished[key] = self._finish(body, width, here, marked)
+            body = body.crop(sight.left, sight.left + sight.width - GUTTER).apply_offsets(sight.left, row)
+            strip = self._finished[key] = self._finish(body, self.region.width, here, marked)
         return strip
 
     def _finish(self, body: Strip, width: int, here: bool, marked: bool, first: bool = True) -> Strip:
@@ -276,10 +310,6 @@ class LogPage(Straight, ScrollView, can_focus=True, inherit_bindings=False):
     def allow_select(self) -> bool:
         """A wrapped row has no single place on screen that a selection could be told by."""
         return not self.wrap
-
-    def _selected_span(self, row: int) -> tuple[int, int] | None:
-        selection = self.text_selection
-        return None if selection is None else selection.get_span(row)
 
     def selection_updated(self, selection: Selection | None) -> None:
         self.refresh()

@@ -6,9 +6,8 @@ border, is tinted or half transparent takes Textual's way.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 from rich.segment import Segment
 from rich.style import Style
@@ -16,9 +15,6 @@ from textual.geometry import NULL_SPACING, Region
 from textual.scrollbar import ScrollBar, ScrollBarRender
 from textual.strip import Strip
 from textual.widget import Widget
-
-if TYPE_CHECKING:
-    from textual.filter import LineFilter
 
 
 class Straight(Widget):
@@ -42,11 +38,28 @@ class Straight(Widget):
         self._base = None
         self._padded.clear()
 
+    def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
+        """Tell the screen at once which cells are new; Textual's way there is three messages for every widget."""
+        if not regions or layout or recompose or not self.is_mounted or self.app._batch_count:
+            return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+        self._set_dirty(*regions)
+        screen = self.screen
+        if self.display and self in screen._compositor and screen.is_current:
+            screen._dirty_widgets.add(self)
+            screen._update_timer.resume()
+        return self
+
     def render_lines(self, crop: Region) -> list[Strip]:
         if not self._is_straight(crop):
             return super().render_lines(crop)
-        filters, ground = self.get_line_filters(), self.background_colors[1]
-        return [_filtered(self._line(y), filters, ground) for y in crop.line_range]
+        return self.filtered([self._line(y) for y in crop.line_range])
+
+    def filtered(self, strips: list[Strip]) -> list[Strip]:
+        """What the app lays over every line: fewer colours, or none."""
+        ground = self.background_colors[1]
+        for one in self.get_line_filters():
+            strips = [strip.apply_filter(one, ground) for strip in strips]
+        return strips
 
     def _is_straight(self, crop: Region) -> bool:
         styles = self.styles
@@ -65,12 +78,6 @@ class Straight(Widget):
         width, left = self.region.width, self.styles.padding.left
         padded = Strip([Segment(" " * left, self.base), *drawn]) if left else drawn
         return padded.adjust_cell_length(width, self.base)
-
-
-def _filtered(strip: Strip, filters: Sequence[LineFilter], ground: Any) -> Strip:
-    for one in filters:
-        strip = strip.apply_filter(one, ground)
-    return strip
 
 
 class StillBar(ScrollBar):

@@ -141,6 +141,7 @@ async def test_lines_that_go_straight_to_the_screen_look_as_textual_would_have_s
     tmp_path: Path, root: Root
 ) -> None:
     async with on_run(tmp_path, root) as (driver, screen, _):
+        colours = driver.app.console._color_system or ColorSystem.TRUECOLOR
         for keys in ("", "up", "slash", "n", "tab", "right", "L"):
             if keys:
                 await driver.keys(keys)
@@ -154,12 +155,12 @@ async def test_lines_that_go_straight_to_the_screen_look_as_textual_would_have_s
                 assert widget._is_straight(crop)
                 straight, styled = widget.render_lines(crop), Widget.render_lines(widget, crop)
                 for ours, theirs in zip(straight, styled, strict=True):
-                    assert seen(ours) == seen(theirs)
+                    assert seen(ours, colours) == seen(theirs, colours)
 
 
-def seen(strip: Strip) -> list[tuple[str, str]]:
+def seen(strip: Strip, colours: ColorSystem) -> list[tuple[str, str]]:
     """Glyphs and looks; of a blank cell only its ground is seen."""
-    cells = cells_of(strip, ColorSystem.TRUECOLOR)
+    cells = cells_of(strip, colours)
     pairs = zip(cells.glyphs, cells.looks, strict=True)
     return [
         (glyph, re.sub(r"^(3|9)[\d;]+?;(?=(48;|10|4))", "", look) if glyph == " " else look) for glyph, look in pairs
