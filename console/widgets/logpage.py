@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.segment import Segment
+from rich.style import Style
 from textual import events
 from textual.cache import LRUCache
 from textual.geometry import Region, Size
@@ -94,6 +95,7 @@ class LogPage(Straight, ScrollView, can_focus=True, inherit_bindings=False):
         """Rows as text."""
         self._finished: LRUCache[object, Strip] = LRUCache(CACHED_STRIPS)
         """Rows as they stand on screen."""
+        self._parts: dict[str, Style] = {}
         self._finished_in: object = None
         """What the rows that stand there have in common."""
 
@@ -205,6 +207,7 @@ class LogPage(Straight, ScrollView, can_focus=True, inherit_bindings=False):
         """What was drawn holds no longer."""
         self._cache.clear()
         self._finished.clear()
+        self._parts.clear()
         self._page_key = None
 
     # ------------------------------------------------------------ drawing
@@ -239,7 +242,7 @@ class LogPage(Straight, ScrollView, can_focus=True, inherit_bindings=False):
         words = ""
         if y == height // 2:
             words = "no log yet" if not self.rows else "no line matches" if self.rows.filter else "nothing written yet"
-        faint = self.get_component_rich_style("log--faint")
+        faint = self._part("log--faint")
         return Strip([Segment(words.center(width)[:width], faint)]).adjust_cell_length(width, self.base)
 
     def _row_strip(self, row: int, sight: Sight) -> Strip:
@@ -264,9 +267,14 @@ class LogPage(Straight, ScrollView, can_focus=True, inherit_bindings=False):
     def _finish(self, body: Strip, width: int, here: bool, marked: bool, first: bool = True) -> Strip:
         """The gutter before the text, the cursor behind it."""
         sign = ("▌" if marked and first else " ") + (">" if here and first and self._colourless else " ")
-        gutter = Segment(sign, self.get_component_rich_style("log--mark"))
+        gutter = Segment(sign, self._part("log--mark"))
         strip = Strip([gutter, *body]).adjust_cell_length(width, self.base)
-        return lit(strip, self.base, self.get_component_rich_style("log--cursor")) if here else strip
+        return lit(strip, self.base, self._part("log--cursor")) if here else strip
+
+    def _part(self, name: str) -> Style:
+        if name not in self._parts:
+            self._parts[name] = self.get_component_rich_style(name)
+        return self._parts[name]
 
     @property
     def _colourless(self) -> bool:
@@ -296,7 +304,7 @@ class LogPage(Straight, ScrollView, can_focus=True, inherit_bindings=False):
         key = (self.rows.line(row), width, self.needle)
         strips = self._cache.get(key)
         if strips is None:
-            part = self.get_component_rich_style
+            part = self._part
             shown = self.rows.shown(row)
             strip = text_strip(shown, self.needle, self.base, part("log--match"), part("log--faint"))
             self._widest = max(self._widest, strip.cell_length)

@@ -6,15 +6,27 @@ border, is tinted or half transparent takes Textual's way.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil
 from typing import Any, Self
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.color import Color
 from textual.geometry import NULL_SPACING, Region
 from textual.scrollbar import ScrollBar, ScrollBarRender
 from textual.strip import Strip
 from textual.widget import Widget
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What all lines of a widget have in common."""
+
+    base: Style
+    ground: Color
+    is_bare: bool
+    """No border, tint or veil lies over its lines."""
 
 
 class Straight(Widget):
@@ -24,18 +36,23 @@ class Straight(Widget):
         super().__init__(**about)
         self._padded: dict[int, tuple[Strip, Strip]] = {}
         """Per line what was drawn, and the same with its padding."""
-        self._base: Style | None = None
+        self._looks: Looks | None = None
 
     @property
     def base(self) -> Style:
-        """The style of what has none of its own; Textual walks up to the screen for it, this once per look."""
-        if self._base is None:
-            self._base = self.rich_style
-        return self._base
+        """The style of what has none of its own."""
+        return self.looks.base
+
+    @property
+    def looks(self) -> Looks:
+        """What Textual walks up to the screen for, this once for as long as no style changes."""
+        if self._looks is None:
+            self._looks = Looks(self.rich_style, self.background_colors[1], self._is_bare())
+        return self._looks
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
-        self._base = None
+        self._looks = None
         self._padded.clear()
 
     def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
@@ -56,16 +73,19 @@ class Straight(Widget):
 
     def filtered(self, strips: list[Strip]) -> list[Strip]:
         """What the app lays over every line: fewer colours, or none."""
-        ground = self.background_colors[1]
+        ground = self.looks.ground
         for one in self.get_line_filters():
             strips = [strip.apply_filter(one, ground) for strip in strips]
         return strips
 
     def _is_straight(self, crop: Region) -> bool:
+        return self.looks.is_bare and crop.column_span == (0, self.outer_size.width)
+
+    def _is_bare(self) -> bool:
         styles = self.styles
         is_framed = styles.gutter != styles.padding or styles.outline.spacing != NULL_SPACING or styles.padding.top
         is_veiled = self.opacity < 1 or styles.tint.a > 0 or styles.hatch not in (None, "none")
-        return not (is_framed or is_veiled) and crop.column_span == (0, self.region.width)
+        return not (is_framed or is_veiled)
 
     def _line(self, y: int) -> Strip:
         drawn = self.render_line(y)

@@ -153,9 +153,12 @@ async def test_lines_that_go_straight_to_the_screen_look_as_textual_would_have_s
                 if not crop:
                     continue
                 assert widget._is_straight(crop)
-                straight, styled = widget.render_lines(crop), Widget.render_lines(widget, crop)
+                straight = widget.render_lines(crop)
+                widget._styles_cache.clear()
+                styled = Widget.render_lines(widget, crop)
                 for ours, theirs in zip(straight, styled, strict=True):
-                    assert seen(ours, colours) == seen(theirs, colours)
+                    in_sight = crop.width - widget.scrollbar_size_vertical  # under the bar nothing is seen
+                    assert seen(ours, colours)[:in_sight] == seen(theirs, colours)[:in_sight]
 
 
 def seen(strip: Strip, colours: ColorSystem) -> list[tuple[str, str]]:
