@@ -32,6 +32,11 @@ class Grow:
     def view(self) -> Floats:
         return self._room[: self.count]
 
+    @property
+    def room(self) -> int:
+        """Bytes that it takes."""
+        return int(self._room.nbytes)
+
     def extend(self, numbers: Any) -> None:
         needed = self.count + len(numbers)
         if needed > len(self._room):
