@@ -45,7 +45,7 @@ from console.terminal.typeahead import TypeAhead
 from console.words import desktop_note
 from console.workers import Desk, open_workspace
 from console.workspace import Workspace
-from engine.config.load import ConfigError, nearest
+from engine.config.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from textual.filter import LineFilter

@@ -162,12 +162,14 @@ def _said_to_all(readonly: bool) -> Iterator[None]:
 def _open_console(arguments: argparse.Namespace) -> int:
     """The screen on a terminal; elsewhere the phases and what to type next."""
     if sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb"):
+        from dataclasses import replace
+
         from console.settings import prepare_terminal, settings_or_default
         from engine.protocol.layout import default_root
 
         settings, problem = settings_or_default(default_root())
-        wanted = {"plain": settings.plain or arguments.plain, "readonly": settings.readonly or arguments.readonly}
-        settings = settings.model_copy(update=wanted)
+        plain, readonly = settings.plain or arguments.plain, settings.readonly or arguments.readonly
+        settings = replace(settings, plain=plain, readonly=readonly)
         prepare_terminal(settings)
         from console.app import run_app, run_demo
 

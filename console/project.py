@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from console.checked import Checked
 from console.errors import UserError
 
 if TYPE_CHECKING:
-    from engine.config.phase import Phases
+    from engine.config.phase import Phase, Phases
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Project:
     """One project on this machine."""
 
     folder: Path
+    checked: Checked = field(default_factory=Checked, compare=False, repr=False)
+    """What of its configs needs no second reading."""
 
     @property
     def name(self) -> str:
@@ -32,9 +35,15 @@ class Project:
 
     @cached_property
     def phases(self) -> Phases:
-        from engine.config.phase import load_phases
+        from engine.config.phase_file import load_phases
 
-        return load_phases(self.configs)
+        return load_phases(self.configs, self._phase)
+
+    def _phase(self, file: Path) -> Phase:
+        from engine.config.phase import phase_of
+        from engine.config.phase_file import load_phase
+
+        return phase_of(self.checked.of(("phase", str(file)), [file], lambda: asdict(load_phase(file))))
 
     @property
     def bin(self) -> Path | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from console.checked import Checked
 from console.errors import UserError
 from console.hosts.far import Far
 from console.hosts.placing import place_here, place_there
@@ -31,7 +32,7 @@ from console.project import Project
 from console.runs.spending import Spent
 from console.standing import GateStanding, PhaseStanding, judge_phase
 from console.store import RunRow, Store
-from engine.config.load import nearest
+from engine.config.errors import nearest
 from engine.config.phase import Phase, Step
 from engine.protocol.events import read_events
 from engine.protocol.layout import Root, RunPaths, default_root
@@ -66,8 +67,8 @@ class Workspace:
 
     def __init__(self, project: Project, root: Root | None = None, *, readonly: bool = False) -> None:
         """`readonly`: a glance at a root that may be a colleague's; nothing in it is written."""
-        self.project = project
         self.root = Root(default_root()) if root is None else root
+        self.project = replace(project, checked=Checked(self.root.path / "cache" / "checked", writes=not readonly))
         self.readonly = readonly
         self.store = Store(self.root.path / "console.db", readonly=readonly)
         self._registry: Registry | None = None
@@ -165,7 +166,7 @@ class Workspace:
         """Read the phase files again when one was edited: a gate mended in the editor is judged at the next look."""
         marks = self._marks()
         if marks != self._phase_marks:
-            self.project, self._phase_marks = Project(self.project.folder), marks
+            self.project, self._phase_marks = replace(self.project), marks
 
     def _marks(self) -> list[tuple[str, int]]:
         folder = self.project.configs / "phases"

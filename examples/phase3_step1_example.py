@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from engine.config.load import resolve
+from engine.config.layers import resolve
 from engine.config.quietstar import QuietstarConfig
 from engine.quietstar import champion, examples, loading, names
 from engine.quietstar.baking import run_step1_baking

@@ -15,7 +15,7 @@ from pathlib import PurePath
 from console.adoption.logscan import Metric, Scan
 from console.errors import UserError
 from console.words import number
-from engine.config.load import nearest
+from engine.config.errors import nearest
 from engine.protocol.checks import CheckError, compile_check, steps_of
 
 _RUNNERS = re.compile(

@@ -21,8 +21,9 @@ from console.errors import UserError
 from console.rental import inside
 from console.rental.hosting import host_of, rented
 from console.verbs.model_tables import Table
+from engine.config.errors import ConfigError
 from engine.config.hosts import HostEntry, Named, check_name, host_named, put_host, read_hosts, remove_host
-from engine.config.load import ConfigError, check
+from engine.config.load import check
 from engine.protocol.durable import read_json, write_json
 from engine.protocol.layout import Root
 

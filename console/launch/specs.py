@@ -9,13 +9,14 @@ import re
 import shlex
 import socket
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from console.errors import UserError
 from console.project import Project
-from engine.config.load import ConfigError, check, merge, nearest, presets_of, resolve
+from engine.config.errors import ConfigError, nearest
+from engine.config.layers import files_of, merge, presets_of, resolve
 from engine.config.phase import Phase, Step, command_of
 from engine.config.torchrun import is_distributed, torchrun_line
 from engine.protocol.layout import Root
@@ -79,13 +80,35 @@ def resolve_config(project: Project, phase: Phase, preset: str, overrides: dict[
     if preset not in names:
         raise UserError(f"{phase.phase} has no preset {preset!r}{nearest(preset, names)}. It has: {', '.join(names)}")
     try:
-        raw = _raw_config(project, phase, preset, overrides)
-        if phase.config is None:
-            _no_slip(phase, _raw_config(project, phase, preset, {}), overrides, f"configs/{phase.phase} at {preset}")
-        config = _checked(phase, raw, f"configs/{phase.phase} at {preset}")
+        if overrides:
+            config = _made_config(project, phase, preset, overrides)
+        else:
+            config = _kept_config(project, phase, preset)
     except ConfigError as error:
         raise UserError(str(error)) from None
     return Resolved(preset, overrides, config, variant_name(preset, overrides))
+
+
+def _kept_config(project: Project, phase: Phase, preset: str) -> dict[str, Any]:
+    """The config of a preset as it is, made once for the same files. A model of the project's own is asked each time: what it
+    depends on is not known here."""
+
+    def make() -> dict[str, Any]:
+        return _made_config(project, phase, preset, {})
+
+    if phase.config is not None and not phase.config.startswith("engine.config."):
+        return make()
+    about = ("config", phase.phase, phase.config, preset, phase.presets.get(preset))
+    config: dict[str, Any] = project.checked.of(about, files_of(project.configs, phase.phase, preset), make)
+    return config
+
+
+def _made_config(project: Project, phase: Phase, preset: str, overrides: dict[str, Any]) -> dict[str, Any]:
+    where = f"configs/{phase.phase} at {preset}"
+    raw = _raw_config(project, phase, preset, overrides)
+    if phase.config is None:
+        _no_slip(phase, _raw_config(project, phase, preset, {}), overrides, where)
+    return _checked(phase, raw, where)
 
 
 def _raw_config(project: Project, phase: Phase, preset: str, overrides: dict[str, Any]) -> dict[str, Any]:
@@ -108,6 +131,9 @@ def _no_slip(phase: Phase, raw: dict[str, Any], overrides: dict[str, Any], where
 def _checked(phase: Phase, raw: dict[str, Any], where: str) -> dict[str, Any]:
     if phase.config is None:
         return raw
+
+    from engine.config.load import check
+
     module, _, name = phase.config.partition(":")
     try:
         model = getattr(importlib.import_module(module), name)
@@ -172,7 +198,7 @@ def capped(step: Step, max_hours: float | None, max_usd: float | None, price_usd
     """A step with its time limit brought down to the caps: at a cap it is stopped by the ladder."""
     hours = EndPolicy(max_hours=max_hours, max_usd=max_usd, price_usd_per_h=price_usd_per_h).seconds_allowed()
     limits = [h for h in (step.timeout_hours, None if hours is None else hours / 3600) if h is not None]
-    return step.model_copy(update={"timeout_hours": min(limits)}) if limits else step
+    return replace(step, timeout_hours=min(limits)) if limits else step
 
 
 def work_folder(root: Root, project: Project, phase: Phase, resolved: Resolved) -> Path:

@@ -73,8 +73,8 @@ class Launching:
 
     def hosts(self) -> list[str]:
         """This machine, and every host that has a name."""
+        from engine.config.errors import ConfigError
         from engine.config.hosts import read_hosts
-        from engine.config.load import ConfigError
 
         try:
             return ["local", *read_hosts(self._host_files())]

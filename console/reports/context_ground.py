@@ -14,7 +14,7 @@ from console.store import RunRow
 from console.whatnow.gather import advice_for
 from console.whatnow.rules import rules_of
 from console.words import ago, duration, sign, usd
-from engine.config.load import ConfigError
+from engine.config.errors import ConfigError
 from engine.protocol.durable import read_json
 from engine.protocol.plan_status import plan_said
 from remote.cloud.cloud_paths import CloudPaths

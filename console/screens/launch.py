@@ -20,7 +20,8 @@ from textual.widgets import Input, Label, Static
 from console.errors import UserError
 from console.launch.rehearsal import Rehearsal, words
 from console.widgets.turn import Turn
-from engine.config.load import ConfigError, parse_overrides
+from engine.config.errors import ConfigError
+from engine.config.layers import parse_overrides
 from engine.protocol.plan import ON_CAP
 
 

@@ -24,8 +24,9 @@ from console.errors import UserError
 from console.launch.specs import missing_code
 from console.project import Project
 from console.words import coloured, number, table
-from engine.config.load import ConfigError
-from engine.config.phase import Step, load_phase
+from engine.config.errors import ConfigError
+from engine.config.phase import Step
+from engine.config.phase_file import load_phase
 from engine.protocol.layout import Root, default_root
 from engine.protocol.spec import read_spec
 from remote.tree import names

@@ -10,7 +10,7 @@ from typing import Any
 from console.launch.specs import Resolved
 from console.project import find_project
 from console.workspace import Workspace
-from engine.config.load import parse_overrides
+from engine.config.layers import parse_overrides
 from engine.config.phase import Phase
 
 

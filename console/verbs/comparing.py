@@ -76,7 +76,7 @@ def _answer(sides: Sequence[Side], baseline: str | None, arguments: argparse.Nam
 
 def _one_svg(sides: Sequence[Side], metric: str, by_time: bool) -> str:
     from console.comparing.curves import metrics_of_sides
-    from engine.config.load import nearest
+    from engine.config.errors import nearest
 
     known = metrics_of_sides(sides)
     if metric not in known:

@@ -15,7 +15,7 @@ from console.store import RunRow
 from console.verbs.common import print_json, up_to_date, workspace
 from console.words import STYLES, ago, coloured, duration, number, sign, table, usd
 from console.workspace import Workspace
-from engine.config.load import ConfigError
+from engine.config.errors import ConfigError
 
 
 def runs(arguments: argparse.Namespace) -> int:

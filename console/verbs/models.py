@@ -11,7 +11,7 @@ from console.verbs.common import print_json, workspace
 from console.verbs.model_tables import ACTIONS, Table
 from console.words import table
 from console.workspace import Workspace
-from engine.config.load import nearest
+from engine.config.errors import nearest
 from engine.registry_model import GateFinding
 
 # How many models each action takes: least and most.

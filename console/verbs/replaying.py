@@ -12,7 +12,7 @@ from console.reading.replay import ReplayView, own_verdicts, replay_of
 from console.verbs.common import workspace
 from console.words import coloured, duration, number, shown_state, sign
 from console.workspace import Workspace
-from engine.config.load import ConfigError
+from engine.config.errors import ConfigError
 from engine.protocol.checks import Check
 from engine.protocol.events import Event, encode, metrics_of
 from engine.protocol.spec import RunSpec, read_spec

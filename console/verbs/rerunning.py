@@ -10,7 +10,7 @@ from console.verbs.common import print_json, workspace
 from console.verbs.running import install_missing
 from console.words import shown_state
 from console.workspace import Choice
-from engine.config.load import merge, parse_overrides
+from engine.config.layers import merge, parse_overrides
 
 
 def rerun(arguments: argparse.Namespace) -> int:

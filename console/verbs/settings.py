@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
 
 from console.keys import ids, keys_of, spoken
 from console.settings import as_yaml, load_settings, settings_file
@@ -24,7 +25,7 @@ def settings(arguments: argparse.Namespace) -> int:
         print(f"{file} is sound" if file.exists() else f"{file} does not exist: the defaults hold")
         return 0
     if arguments.json:
-        print_json({"file": str(file), "exists": file.exists(), "settings": chosen.model_dump()})
+        print_json({"file": str(file), "exists": file.exists(), "settings": asdict(chosen)})
         return 0
     note = "" if file.exists() else f" (does not exist; to begin: fractal-console settings > {file})"
     print(f"# {file}{note}" if sys.stdout.isatty() else "# fractal-console: settings")

@@ -13,7 +13,8 @@ from console.whatnow.rules import rules_of
 from console.whatnow.shortfall import shortfalls, words
 from console.words import coloured, shown_state, sign, table
 from console.workspace import Workspace
-from engine.config.load import ConfigError, parse_overrides
+from engine.config.errors import ConfigError
+from engine.config.layers import parse_overrides
 from engine.protocol.layout import RunPaths
 from engine.protocol.status import Status
 

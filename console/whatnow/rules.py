@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-from engine.config.load import check, read_yaml
+from engine.config.load import check
+from engine.config.yaml_file import read_yaml
 
 _FORM = ConfigDict(frozen=True, extra="forbid")
 

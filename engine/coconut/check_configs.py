@@ -10,7 +10,8 @@ import sys
 from engine import runlog
 from engine.coconut.errors import said_once
 from engine.config.coconut import PHASE, VARIANTS, CoconutConfig, Variant, load_variant
-from engine.config.load import ConfigError, load_config
+from engine.config.errors import ConfigError
+from engine.config.load import load_config
 
 SHARED = {
     "seed": 0,

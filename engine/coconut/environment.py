@@ -12,7 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from engine import runlog
 from engine.coconut.errors import said_once
 from engine.config.coconut import PHASE, CoconutConfig
-from engine.config.load import ConfigError, load_config
+from engine.config.errors import ConfigError
+from engine.config.load import load_config
 
 PACKAGES = ("torch", "transformers", "numpy", "tokenizers", "tiktoken", "pydantic")
 

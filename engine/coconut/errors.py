@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from engine.config.load import ConfigError
+from engine.config.errors import ConfigError
 from engine.data.prosqa import DataError
 
 _OURS = ("TokenError", "LayoutError", "CheckpointError", "ParityError")

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.config.coconut import PHASE, VARIANTS, CoconutConfig, Variant, load_variant, variant_name
-from engine.config.load import ConfigError, load_config, work_dir
+from engine.config.errors import ConfigError
+from engine.config.load import load_config, work_dir
 
 
 @dataclass(frozen=True)

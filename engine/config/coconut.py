@@ -12,7 +12,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from engine.config.load import Config, ConfigError, check, merge, nearest, read_yaml
+from engine.config.errors import ConfigError, nearest
+from engine.config.layers import merge
+from engine.config.load import Config, check
+from engine.config.yaml_file import read_yaml
 
 PHASE = "phase1-coconut"
 VARIANTS = ("prosqa_cot", "prosqa_nocot", "prosqa_coconut_1gpu", "prosqa_m4_frozen", "prosqa_m4b_shared")

@@ -25,7 +25,9 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
-from engine.config.load import ConfigError, check, nearest, read_yaml
+from engine.config.errors import ConfigError, nearest
+from engine.config.load import check
+from engine.config.yaml_file import read_yaml
 from engine.protocol.durable import write_bytes
 from engine.protocol.layout import safe_id
 

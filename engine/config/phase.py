@@ -1,6 +1,6 @@
-"""A phase as people write it: `configs/phases/<id>.yaml`. Checked whole before anything starts.
+"""What a phase is, once its file has been read: steps, gates, estimates, and the command of a step. Standard library only.
 
-Errors name the file, the key and the nearest good key; a file that can't be used never hides the others.
+`engine.config.phase_file` reads and checks the file; what is checked once is kept, and made anew here without a second check.
 """
 
 from __future__ import annotations
@@ -8,85 +8,69 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from engine.config.errors import ConfigError, nearest
+from engine.protocol.checks import Check, compile_check
 
-from engine.config.load import ConfigError, check, nearest, read_yaml
-from engine.protocol.checks import Check, CheckError, compile_check, steps_of
-from engine.protocol.layout import safe_id
-
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
+_EXACT = {"extra": "forbid"}  # for pydantic, which checks these when a file is read: an unknown key is an error
 
 
-class OutputFile(BaseModel):
+@dataclass(frozen=True)
+class OutputFile:
     """A file that a step promises; a bare path is a required one."""
 
-    model_config = _FROZEN
+    __pydantic_config__ = _EXACT
 
     path: str
     required: bool = True
 
 
-class Pattern(BaseModel):
+@dataclass(frozen=True)
+class Pattern:
     """A regular expression that turns lines of the log into a metric."""
 
-    model_config = _FROZEN
+    __pydantic_config__ = _EXACT
 
     name: str
     pattern: str
 
-    @model_validator(mode="after")
-    def _compiles(self) -> Pattern:
-        try:
-            re.compile(self.pattern)
-        except re.error as error:
-            raise ValueError(f"the pattern of {self.name} is no regular expression: {error}") from None
-        return self
 
-
-class Estimate(BaseModel):
+@dataclass(frozen=True)
+class Estimate:
     """What a step is thought to cost, and where the thought comes from."""
 
-    model_config = _FROZEN
+    __pydantic_config__ = _EXACT
 
     minutes: float
     usd: float = 0.0
     source: str = ""
 
 
-def _bare_path(value: Any) -> Any:
-    return {"path": value} if isinstance(value, str) else value
-
-
-def _one_or_more(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-class Step(BaseModel):
+@dataclass(frozen=True)
+class Step:
     """One command executed on a host."""
 
-    model_config = _FROZEN
+    __pydantic_config__ = _EXACT
 
     step: str
-    title: str = ""
     run: str
     """The command. `{work}`, `{preset}`, `{seed}` and any key of the config in braces are filled in."""
+    title: str = ""
     needs: list[str] | None = None
     """Steps that must have succeeded; the one before by default."""
-    inputs: list[str] = []
+    inputs: list[str] = field(default_factory=list)
     """Files that must be in the work folder before it starts."""
-    outputs: list[Annotated[OutputFile, BeforeValidator(_bare_path)]] = []
-    estimate: dict[str, Estimate] = {}
+    outputs: list[OutputFile] = field(default_factory=list)
+    estimate: dict[str, Estimate] = field(default_factory=dict)
     """Per preset."""
     gpus: int | dict[str, int] = 0
     """On each node. A command that begins with `torchrun` gets one rank for each (see `engine.config.torchrun`)."""
     nodes: int | dict[str, int] = 1
     """More than one: torchrun meets across the nodes of a `slurm` host."""
-    env: dict[str, str] = {}
-    log_metrics: list[Pattern] = []
+    env: dict[str, str] = field(default_factory=dict)
+    log_metrics: list[Pattern] = field(default_factory=list)
     grace_s: float = 10.0
     timeout_hours: float | None = None
     optional: bool = False
@@ -101,32 +85,26 @@ class Step(BaseModel):
         return self.nodes.get(preset, 1) if isinstance(self.nodes, dict) else self.nodes
 
 
-class CheckLine(BaseModel):
+@dataclass(frozen=True)
+class CheckLine:
     """One line of a gate; a bare sentence holds at every preset."""
 
-    model_config = _FROZEN
+    __pydantic_config__ = _EXACT
 
     check: str
     presets: list[str] | None = None
 
 
-def _bare_check(value: Any) -> Any:
-    if isinstance(value, str):
-        return {"check": value}
-    if isinstance(value, dict) and "manual" in value and "check" not in value:
-        return {"check": f"manual: {value['manual']}", **{k: v for k, v in value.items() if k != "manual"}}
-    return value
-
-
-class Gate(BaseModel):
+@dataclass(frozen=True)
+class Gate:
     """A checklist between steps; until it is passed, what comes after it is blocked."""
 
-    model_config = _FROZEN
+    __pydantic_config__ = _EXACT
 
     gate: str
+    after: list[str]
+    checks: list[CheckLine]
     title: str = ""
-    after: Annotated[list[str], BeforeValidator(_one_or_more), Field(min_length=1)]
-    checks: list[Annotated[CheckLine, BeforeValidator(_bare_check)]] = Field(min_length=1)
 
     def compiled(self, preset: str) -> list[Check]:
         """The checks that hold at a preset."""
@@ -134,55 +112,43 @@ class Gate(BaseModel):
         return [compile_check(c.check, default) for c in self.checks if c.presets is None or preset in c.presets]
 
 
-class Reference(BaseModel):
+@dataclass(frozen=True)
+class Reference:
     """A published figure to stand beside ours; never evidence."""
 
-    model_config = _FROZEN
+    __pydantic_config__ = _EXACT
 
     name: str
     value: float | str
     source: str
 
 
-class Phase(BaseModel):
+@dataclass(frozen=True)
+class Phase:
     """One chapter of the research."""
 
-    model_config = _FROZEN
+    __pydantic_config__ = _EXACT
 
     phase: str
     title: str
     goal: str
-    needs: list[str] = []
+    steps: list[Step]
+    gates: list[Gate] = field(default_factory=list)
+    needs: list[str] = field(default_factory=list)
     """Phases whose gates must be passed first."""
     config: str | None = None
     """`module:Class` of the model that checks this phase's config, such as `engine.config.ouroboros:OuroborosConfig`."""
-    presets: dict[str, dict[str, Any]] = {}
+    presets: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Presets stated here; those with a file in `configs/<phase>/` need no mention."""
     default_preset: str | None = None
     environment: str | None = None
     """The extra of pyproject.toml that its steps need, such as `engine`; None for a command of the user's own."""
-    runs_in: str = Field(default="snapshot", pattern="^(snapshot|project)$")
+    runs_in: Literal["snapshot", "project"] = "snapshot"
     """`snapshot`: an immutable copy of the source (a later edit can't change a running run). `project`: the folder itself,
     which is then the work folder too: outputs are looked for where the command leaves them."""
-    code: list[str] = []
+    code: list[str] = field(default_factory=list)
     """What its steps depend on (globs or folders); by default everything but docs, tests and configs."""
-    reference: list[Reference] = []
-    steps: list[Step] = Field(min_length=1)
-    gates: list[Gate] = []
-
-    @model_validator(mode="after")
-    def _holds_together(self) -> Phase:
-        safe_id(self.phase)
-        ids = [s.step for s in self.steps]
-        _unique("step", ids)
-        _unique("gate", [g.gate for g in self.gates])
-        for at, step in enumerate(self.steps):
-            safe_id(step.step)
-            for need in step.needs or []:
-                _known("step", need, ids[:at], f"step {step.step} needs {need!r}, which does not stand before it")
-        for gate in self.gates:
-            _check_gate(gate, ids)
-        return self
+    reference: list[Reference] = field(default_factory=list)
 
     def step_named(self, name: str) -> Step:
         found = next((s for s in self.steps if s.step == name), None)
@@ -211,29 +177,27 @@ class Phase(BaseModel):
         return [s for s in self.steps if s.presets is None or preset in s.presets]
 
 
-def _unique(kind: str, names: list[str]) -> None:
-    twice = sorted({n for n in names if names.count(n) > 1})
-    if twice:
-        raise ValueError(f"the {kind} {twice[0]!r} stands twice")
+def phase_of(body: dict[str, Any]) -> Phase:
+    """The phase that `dataclasses.asdict` made this of. It is taken at its word: what was checked when it was read."""
+    return Phase(
+        **body
+        | {
+            "steps": [_step_of(step) for step in body["steps"]],
+            "gates": [Gate(**g | {"checks": [CheckLine(**c) for c in g["checks"]]}) for g in body["gates"]],
+            "reference": [Reference(**r) for r in body["reference"]],
+        }
+    )
 
 
-def _known(kind: str, name: str, good: list[str], problem: str) -> None:
-    if name not in good:
-        raise ValueError(f"{problem}{nearest(name, good)}")
-
-
-def _check_gate(gate: Gate, steps: list[str]) -> None:
-    for name in gate.after:
-        _known("step", name, steps, f"gate {gate.gate} stands after {name!r}, which is no step")
-    for line in gate.checks:
-        try:
-            compiled = compile_check(line.check, gate.after[0] if len(gate.after) == 1 else None)
-        except CheckError as error:
-            raise ValueError(f"gate {gate.gate}: {error}") from None
-        for step in steps_of(compiled):
-            _known("step", step, steps, f"gate {gate.gate}: `{line.check}` asks step {step!r}, which does not exist")
-            if steps.index(step) > max(steps.index(name) for name in gate.after):
-                raise ValueError(f"gate {gate.gate}: `{line.check}` asks step {step!r}, which the gate itself blocks")
+def _step_of(body: dict[str, Any]) -> Step:
+    return Step(
+        **body
+        | {
+            "outputs": [OutputFile(**o) for o in body["outputs"]],
+            "estimate": {preset: Estimate(**e) for preset, e in body["estimate"].items()},
+            "log_metrics": [Pattern(**p) for p in body["log_metrics"]],
+        }
+    )
 
 
 @dataclass(frozen=True)
@@ -254,52 +218,6 @@ class Phases:
         if broken:
             raise ConfigError(broken[0])
         raise ConfigError(f"there is no phase {name!r}{nearest(name, list(self.phases))}. Type: fractal-console phases")
-
-
-def load_phase(path: Path) -> Phase:
-    """One phase file; its id must be its file's name."""
-    phase = check(Phase, read_yaml(path), f"configs/phases/{path.name}")
-    if phase.phase != path.stem:
-        raise ConfigError(f"{path}: `phase: {phase.phase}` must be the file's name, {path.stem}")
-    return phase
-
-
-def load_phases(configs: Path) -> Phases:
-    """Every phase file of a project, in the order of their numbers."""
-    found: dict[str, Phase] = {}
-    problems = []
-    for path in sorted((configs / "phases").glob("*.yaml"), key=_by_number):
-        try:
-            found[path.stem] = load_phase(path)
-        except ConfigError as error:
-            problems.append(str(error))
-    for stray in sorted((configs / "phases").glob("*.yml")):
-        problems.append(f"{stray}: phase files end in .yaml; rename it to {stray.stem}.yaml")
-    for phase in found.values():
-        if phase.phase in _all_needs(phase.phase, found):
-            problems.append(f"{configs}/phases/{phase.phase}.yaml: it needs itself, so it can never start")
-        for need in phase.needs:
-            if need not in found and not any(f"/{need}.yaml" in p for p in problems):
-                hint = nearest(need, list(found))
-                problems.append(f"{configs}/phases/{phase.phase}.yaml: needs {need!r}, which is no phase{hint}")
-    return Phases(found, problems)
-
-
-def _all_needs(phase: str, found: dict[str, Phase]) -> set[str]:
-    """The phases that a phase needs, and those that they need."""
-    needed: set[str] = set()
-    waiting = list(found[phase].needs)
-    while waiting:
-        name = waiting.pop()
-        if name not in needed and name in found:
-            waiting += found[name].needs
-        needed.add(name)
-    return needed
-
-
-def _by_number(path: Path) -> tuple[int, str]:
-    number = re.search(r"\d+", path.stem)
-    return (int(number.group()) if number else 1 << 30, path.stem)
 
 
 _SHELL = re.compile(r"[|&;<>()$`*?\[\]~#]|\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from engine.config.load import ConfigError
+from engine.config.errors import ConfigError
 from engine.data.gsm8k import BadAnnotation
 from engine.ouroboros.errors import OuroborosError
 

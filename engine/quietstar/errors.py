@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from engine.config.load import ConfigError
+from engine.config.errors import ConfigError
 
 
 class QuietstarError(Exception):

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.config.load import ConfigError, load_config, work_dir
+from engine.config.errors import ConfigError
+from engine.config.load import load_config, work_dir
 from engine.config.verify import VerifyConfig
 from engine.verify.problems import files, source
 from engine.verify.problems.problem import BadData, Problem

@@ -9,19 +9,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from engine.config.load import (
-    Config,
-    ConfigError,
-    check,
-    load_config,
-    merge,
-    parse_overrides,
-    presets_of,
-    read_yaml,
-    resolve,
-    scalar,
-    work_dir,
-)
+from engine.config.errors import ConfigError
+from engine.config.layers import merge, parse_overrides, presets_of, resolve, scalar
+from engine.config.load import Config, check, load_config, work_dir
+from engine.config.yaml_file import read_yaml
 
 
 class Layer(BaseModel):

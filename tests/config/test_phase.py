@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from engine.config.load import ConfigError, read_yaml
-from engine.config.phase import Phase, command_of, load_phase, load_phases
+from engine.config.errors import ConfigError
+from engine.config.phase import Phase, command_of
+from engine.config.phase_file import load_phase, load_phases
+from engine.config.yaml_file import read_yaml
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 FILES = sorted((CONFIGS / "phases").glob("*.yaml"))
@@ -149,7 +152,7 @@ def test_every_preset_of_a_phase_has_a_config_that_holds(path: Path) -> None:
     [
         ("titel", "x", "toy.yaml: unknown key 'titel'; did you mean 'title'?"),
         ("goal", None, "toy.yaml: the key 'goal' is missing"),
-        ("steps", [], "toy.yaml: steps: List should have at least 1 item"),
+        ("steps", [], "toy.yaml: steps: at least one is needed"),
         ("steps.0.outptus", [], "unknown key 'steps.0.outptus'; did you mean 'outputs'?"),
         ("steps.0.outputs.0", {"pth": "x"}, "unknown key 'steps.0.outputs.0.pth'; did you mean 'path'?"),
         ("steps.1.estimate.cpu", {"minuts": 2}, "unknown key 'steps.1.estimate.cpu.minuts'; did you mean 'minutes'?"),
@@ -169,8 +172,8 @@ def test_every_preset_of_a_phase_has_a_config_that_holds(path: Path) -> None:
         ),
         ("gates.1.gate", "data", "the gate 'data' stands twice"),
         ("gates.0.after", "prepair", "gate data stands after 'prepair', which is no step; did you mean 'prepare'?"),
-        ("gates.0.after", [], "gates.0.after: Value should have at least 1 item"),
-        ("gates.0.checks", [], "gates.0.checks: List should have at least 1 item"),
+        ("gates.0.after", [], "gate data: after: at least one step is needed"),
+        ("gates.0.checks", [], "gate data: checks: at least one is needed"),
         ("gates.2.checks.0", "fact acc > 0.9", "gate good: say of which step"),
         (
             "gates.2.checks.0",
@@ -180,7 +183,7 @@ def test_every_preset_of_a_phase_has_a_config_that_holds(path: Path) -> None:
         ("gates.0.checks.0", "fact acc of evaluate > 0.9", "asks step 'evaluate', which the gate itself blocks"),
         ("gates.0.checks.0", "facts acc > 0.9", "gate data: `facts acc > 0.9` is no check; did you mean `fact …`?"),
         ("gates.0.checks.0", "fact acc > high", "'high' is neither a number nor `metric NAME` nor `fact NAME`"),
-        ("runs_in", "nowhere", "toy.yaml: runs_in: String should match pattern"),
+        ("runs_in", "nowhere", "toy.yaml: runs_in: Input should be 'snapshot' or 'project' (found 'nowhere')"),
         ("phase", "toys", "`phase: toys` must be the file's name, toy"),
     ],
 )
@@ -267,4 +270,4 @@ def test_a_bare_output_is_required(toy: Phase) -> None:
 )
 def test_a_command_is_filled_in_and_a_value_stays_one_word(toy: Phase, run: str, argv: list[str]) -> None:
     values = {"seed": 7, "work": "/home/a b", "model": {"width": 64}, "note": "; rm -r x"}
-    assert command_of(toy.steps[0].model_copy(update={"run": run}), values) == argv
+    assert command_of(replace(toy.steps[0], run=run), values) == argv

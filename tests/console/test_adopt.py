@@ -14,7 +14,8 @@ from console.adoption.samples import newest_log, read_sample
 from console.cli import parser
 from console.errors import UserError
 from console.verbs.adopting import adopt
-from engine.config.phase import Phase, load_phase
+from engine.config.phase import Phase
+from engine.config.phase_file import load_phase
 from tests.console.conftest import Console
 
 TRAIN = """\

@@ -11,7 +11,7 @@ import pytest
 from console import cli
 from console.settings import Settings, as_yaml, first_theme, load_settings, settings_or_default, terminal_wishes
 from console.words import desktop_note
-from engine.config.load import ConfigError
+from engine.config.errors import ConfigError
 from engine.protocol.layout import Root
 from tests.console.driver import driven
 from tests.console.tiny import make_project
@@ -41,9 +41,9 @@ def test_what_is_printed_is_a_file_with_the_same_settings(root: Root) -> None:
     ("text", "said"),
     [
         ("them: nord", "unknown key 'them'; did you mean 'theme'?"),
-        ("fps: 500", "fps: Input should be less than or equal to 60"),
+        ("fps: 500", "fps: must be 60 or less (found 500)"),
         ("keymap: {run.stopp: S}", "no key has the id 'run.stopp'; did you mean 'run.stop'?"),
-        ("launch: {max_hours: 0}", "launch.max_hours"),
+        ("launch: {max_hours: 0}", "launch.max_hours: must be more than 0 (found 0)"),
         ("notify: loud", "notify: Input should be 'screen', 'bell', 'desktop' or 'off'"),
     ],
 )

@@ -8,7 +8,9 @@ import random
 import pytest
 
 from console.paint.stepgraph import drawn, edges
+from engine.config.load import check
 from engine.config.phase import Phase
+from engine.config.phase_file import spelled_out
 
 
 def picture(needs: dict[str, list[str]]) -> list[str]:
@@ -74,7 +76,7 @@ PHASE = {
 
 
 def test_files_make_edges_and_what_follows_from_others_is_left_out() -> None:
-    phase = Phase.model_validate(PHASE)
+    phase = check(Phase, spelled_out(PHASE), "p1.yaml")
     assert edges(phase, list(phase.steps)) == {
         "prepare": [],
         "train": ["prepare"],

@@ -10,7 +10,7 @@ import pytest
 from console.whatnow.advice import Advice, Failure, advise, fill
 from console.whatnow.gather import nan_metrics
 from console.whatnow.rules import built_in, read_rules, rules_of
-from engine.config.load import ConfigError
+from engine.config.errors import ConfigError
 
 WORDS = {
     "run": "20261120-t-train-x7k2a",

@@ -10,7 +10,7 @@ from engine.coconut import check_configs, environment, evaluate, ood_data, parit
 from engine.coconut.errors import said_once
 from engine.coconut.layout import training_row
 from engine.coconut.parity import source_layout
-from engine.config.load import ConfigError
+from engine.config.errors import ConfigError
 from engine.data.prosqa import OOD_SETS
 from tests.engine.coconut.test_model import SAMPLES, TOKENS, Random, variant
 

@@ -6,7 +6,9 @@ import pytest
 
 from engine.coconut.check_configs import wrong_keys
 from engine.config.coconut import ABLATIONS, PHASE, SHORT, VARIANTS, CoconutConfig, Variant, load_variant, variant_name
-from engine.config.load import ConfigError, check, load_config, presets_of
+from engine.config.errors import ConfigError
+from engine.config.layers import presets_of
+from engine.config.load import check, load_config
 
 CONFIGS = Path("configs")
 

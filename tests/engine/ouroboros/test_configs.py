@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.config.load import ConfigError, check, presets_of, resolve
+from engine.config.errors import ConfigError
+from engine.config.layers import presets_of, resolve
+from engine.config.load import check
 from engine.config.ouroboros import OuroborosConfig
 
 CONFIGS = Path(__file__).parents[3] / "configs"

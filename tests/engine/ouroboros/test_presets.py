@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from engine.config.load import check, merge, resolve
+from engine.config.layers import merge, resolve
+from engine.config.load import check
 from engine.config.ouroboros import OuroborosConfig
 from engine.data import arithmetic
 from engine.ouroboros import checkpoint, leak_probe, prepare, train

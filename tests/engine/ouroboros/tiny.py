@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.config.load import check, merge
+from engine.config.layers import merge
+from engine.config.load import check
 from engine.config.ouroboros import OuroborosConfig
 
 TINY: dict[str, Any] = {

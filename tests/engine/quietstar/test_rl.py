@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from engine.config.load import check, merge, presets_of, resolve
+from engine.config.layers import merge, presets_of, resolve
+from engine.config.load import check
 from engine.config.mugrokfast import MuGrokfastConfig
 from engine.config.quietstar import QuietstarConfig
 from engine.quietstar import antitheater, handoff, model_file, names, rl, rl_checkpoint, rl_setup, theater

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.config.load import ConfigError, check, presets_of, resolve
-from engine.config.phase import load_phase
+from engine.config.errors import ConfigError
+from engine.config.layers import presets_of, resolve
+from engine.config.load import check
+from engine.config.phase_file import load_phase
 from engine.config.verify import VerifyConfig
 from engine.verify import execute, load_problems, rank, refine, train_critic
 from engine.verify.problems import own
