@@ -7,16 +7,13 @@ import shlex
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import SuspendNotSupported, SystemCommand
-from textual.binding import BindingType
-from textual.notifications import SeverityLevel
-from textual.screen import Screen
 
 from console.keys import bindings, changing, keys_of
-from console.launch.start import Launching
 from console.messages import (
     Advised,
     Asked,
@@ -33,26 +30,29 @@ from console.messages import (
 )
 from console.modes import FIRST, MODES
 from console.paint.phases import fresh_ticks
-from console.rental.burning import Burning
-from console.screens.dialogs import Confirm, Installing
 from console.screens.frame import ConsoleScreen
 from console.settings import Settings, first_theme
-from console.standing import PhaseStanding
 from console.terminal.closed import let_go
 from console.terminal.hangup import end_with_terminal
 from console.terminal.shown import Shown
 from console.terminal.typeahead import TypeAhead
 from console.words import desktop_note
 from console.workers import Desk, open_workspace
-from console.workspace import Workspace
 from engine.config.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
+    from textual.binding import BindingType
     from textual.filter import LineFilter
+    from textual.notifications import SeverityLevel
+    from textual.screen import Screen
     from textual.widget import Widget
 
+    from console.launch.start import Launching
+    from console.rental.burning import Burning
     from console.rental.office import Office
     from console.screens.registry import RegistryScreen
+    from console.standing import PhaseStanding
+    from console.workspace import Workspace
 
 _REMEMBERED: dict[str, Any] = {"phase": "", "panes": {}, "runs": {}, "marked": [], "compare": {}}
 
@@ -88,7 +88,6 @@ class ConsoleApp(TypeAhead):
             **{name: space.store.recall(name, default) for name, default in _REMEMBERED.items()},
             "place": place,
         }
-        self.launching = Launching(self)
         self._explained = ""
         self._shown = Shown()
 
@@ -110,6 +109,13 @@ class ConsoleApp(TypeAhead):
             self.problem = f"there is no theme {name!r}{nearest(name, list(self.available_themes))}"
         if self.problem is not None:
             self.say(self.problem, "warning")
+
+    @cached_property
+    def launching(self) -> Launching:
+        """From a step to something that runs; comes with the first launch."""
+        from console.launch.start import Launching
+
+        return Launching(self)
 
     @property
     def readonly(self) -> bool:
@@ -192,6 +198,8 @@ class ConsoleApp(TypeAhead):
         if "quit" not in self.settings.confirm:
             await super().action_quit()
             return
+
+        from console.screens.dialogs import Confirm
 
         def sure(yes: bool | None) -> None:
             if yes:
@@ -307,10 +315,14 @@ class ConsoleApp(TypeAhead):
     # Acting
 
     def on_install_line(self, message: InstallLine) -> None:
+        from console.screens.dialogs import Installing
+
         if isinstance(self.screen, Installing):
             self.screen.add(message.line)
 
     def on_installed(self, message: Installed) -> None:
+        from console.screens.dialogs import Installing
+
         if isinstance(self.screen, Installing):
             self.pop_screen()
         self.launching.installed(message)

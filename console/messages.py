@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from textual.message import Message
 
 from console.rental.burning import Burning
-from console.runs.spending import Spent
-from console.standing import PhaseStanding
-from console.store import RunRow
 
 if TYPE_CHECKING:
     from console.app import ConsoleApp
     from console.comparing.sides import Member
     from console.launch.rehearsal import Rehearsal, There
+    from console.runs.spending import Spent
+    from console.standing import PhaseStanding
+    from console.store import RunRow
     from console.verbs.model_tables import Table
     from console.whatnow.advice import Advice
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from textual.screen import Screen
-
 if TYPE_CHECKING:
+    from textual.screen import Screen
+
     from console.screens.frame import ConsoleScreen
 
 FIRST = "phases"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from console.launch.specs import Resolved
-from console.store import RunRow
-from engine.config.phase import Gate, Phase, Step
-from engine.protocol.evidence import Evidence
 from engine.protocol.gates import Case, Ground, Verdict, Word, gate_state, judge_gate, open_gate
 from engine.protocol.status import SUCCEEDED
-from remote.tree import Tree
+
+if TYPE_CHECKING:
+    from console.launch.resolved import Resolved
+    from console.store import RunRow
+    from engine.config.phase import Gate, Phase, Step
+    from engine.protocol.evidence import Evidence
+    from remote.tree import Tree
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def look(space: Workspace, presets: dict[str, str]) -> Looked:
         standings,
         runs,
         list(space.project.phases.problems),
-        space.local.queue(),
+        space.queue(),
         burning(cloud, time.time()),
         space.spent(),
     )

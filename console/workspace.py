@@ -1,65 +1,44 @@
 """One project, its hosts and the console's memory, as both the screen and the headless verbs use them.
 
-Every action of the console is a method here; it blocks, and it says what it did. The screen calls it from a worker.
+What is known and concluded here, and what is said to a run or about a check. It blocks; the screen calls it from a worker.
+Starting runs and plans stands in `console.launch.starting`.
 """
 
 from __future__ import annotations
 
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from console.checked import Checked
 from console.errors import UserError
 from console.hosts.far import Far
-from console.hosts.placing import place_here, place_there
-from console.launch.specs import (
-    Placement,
-    Resolved,
-    all_presets,
-    build_plan,
-    build_run,
-    default_preset,
-    missing_code,
-    resolve_config,
-    whoami,
-)
-from console.project import Project
-from console.runs.spending import Spent
+from console.hosts.reached import Reached
+from console.launch.resolved import Resolved, all_presets, default_preset, missing_code, resolve_config, whoami
 from console.standing import GateStanding, PhaseStanding, judge_phase
 from console.store import RunRow, Store
 from engine.config.errors import nearest
-from engine.config.phase import Phase, Step
 from engine.protocol.events import read_events
 from engine.protocol.layout import Root, RunPaths, default_root
-from engine.protocol.plan import EndPolicy, Plan
-from engine.protocol.spec import RunSpec
-from engine.protocol.status import SUCCEEDED, Status, observe
-from remote.environment import Missing, missing_extra
-from remote.host import Host, HostError, LaunchError
-from remote.local_host import LocalHost
+from engine.protocol.status import observe
+from remote.host import LOCAL, HostError
 from remote.tree import Tree, TreeReader
 
 if TYPE_CHECKING:
+    from console.project import Project
+    from console.runs.spending import Spent
+    from engine.config.phase import Phase
+    from engine.protocol.status import Status
     from engine.registry import Registry
+    from remote.host import Host
+    from remote.local_host import LocalHost
     from remote.ssh.host import SshHost
 
 
 _SPENT_QUIET_S = 60.0  # while nothing is written only the clock of live runs moves
 _SPENT_S = 5.0
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What the user chose to run."""
-
-    phase: Phase
-    resolved: Resolved
-    host: str = "local"
 
 
 class Workspace:
@@ -73,22 +52,19 @@ class Workspace:
         self.store = Store(self.root.path / "console.db", readonly=readonly)
         self._registry: Registry | None = None
         self._glance: Path | None = None
-        self.local = LocalHost(self.root)
         self._trees = TreeReader()
         self._spent: dict[str, Spent] = {}
         self._spent_at, self._spent_seen = 0.0, -1
         self._phase_marks = self._marks()
-        self._hosts: dict[str, SshHost] = {}
         self._models_told = False
-        self._hosts_lock = threading.Lock()
+        self.hosts = Reached(self.project.configs, self.root)
         self.far = Far(self.root, self.store, self.host)
         self.tell: Callable[[str], None] = lambda line: None
         """Where the lines of something long (an installation on a host) go."""
 
     def close(self) -> None:
         self.far.close()
-        for host in self._hosts.values():
-            host.close()
+        self.hosts.close()
         self.store.close()
         if self._registry is not None:
             self._registry.close()
@@ -195,7 +171,7 @@ class Workspace:
             phase,
             resolved,
             tree,
-            rows if host == self.local.name else [row for row in rows if row.host == host],
+            rows if host == LOCAL else [row for row in rows if row.host == host],
             lambda row: self.store.evidence(self.root, row),
             self.store.words("tick", *key),
             self.store.words("override", *key),
@@ -206,7 +182,7 @@ class Workspace:
 
     def _priced(self, standing: PhaseStanding) -> PhaseStanding:
         """With what the machines cost that its runs are on."""
-        away = [s.run.run_id for s in standing.steps if s.run is not None and s.run.host != self.local.name]
+        away = [s.run.run_id for s in standing.steps if s.run is not None and s.run.host != LOCAL]
         prices = self.store.money.prices(away) if away else {}
         if not prices:
             return standing
@@ -276,140 +252,25 @@ class Workspace:
     def paths(self, run_id: str) -> RunPaths:
         return self.root.run(run_id)
 
-    def host(self, name: str) -> Host:
-        """The host of this name; one beyond this machine connects at its first call and stays connected."""
-        if name == "local":
-            return self.local
-        with self._hosts_lock:  # hosts are heard from several threads
-            if name not in self._hosts:
-                from console.hosts.actions import open_host
-                from console.verbs.hosts import desk
+    @property
+    def local(self) -> LocalHost:
+        return self.hosts.local
 
-                self._hosts[name] = open_host(name, desk(self.project.configs, self.root))
-            return self._hosts[name]
+    def host(self, name: str) -> Host:
+        return self.hosts.named(name)
+
+    def ssh(self, name: str) -> SshHost:
+        return self.hosts.beyond(name)
 
     def attach(self, run_id: str) -> None:
         """Have a copy of a remote run grow here; nothing to do for one of this machine."""
         self.far.attach(run_id)
 
-    def ssh(self, name: str) -> SshHost:
-        host = self.host(name)
-        assert not isinstance(host, LocalHost)
-        return cast("SshHost", host)
+    def queue(self) -> list[dict[str, Any]]:
+        """Who holds a slot of this machine and who waits."""
+        from engine.supervisor.slots import queue
 
-    # Starting
-
-    def missing_part(self, phase: Phase) -> Missing | None:
-        """What must be installed before a step of this phase can run here."""
-        return missing_extra(self._bin() / "python", phase.environment, self.project.folder)
-
-    def _bin(self) -> Path:
-        return self.project.bin or Path(sys.executable).parent
-
-    def place(self, host: Host, tree: Tree, phase: Phase) -> Placement:
-        """Lay the tree on the host, unless the phase runs in the project itself, and say where."""
-        if host is self.local:
-            prefix = [str(self._bin())] if self.project.bin or self._is_own_project() else []
-            return place_here(host, tree, phase, self.project.folder, prefix)
-        return place_there(self.ssh(host.name), tree, phase, self.project.folder, lambda line: self.tell(line))
-
-    def _is_own_project(self) -> bool:
-        """Is the project this very checkout, so that its environment is the one we run in?"""
-        return Path(__file__).resolve().parent.parent == self.project.folder
-
-    def start_step(self, choice: Choice, step: Step, force: str | None = None) -> tuple[RunSpec, Status]:
-        """Launch one step; refused with the reason while something stands before it."""
-        tree = self.tree()
-        self._may_start(choice, step, tree, force)
-        host = self.host(choice.host)
-        spec = build_run(self.project, choice.phase, step, choice.resolved, tree, self.place(host, tree, choice.phase))
-        spec_status = self._launched(host, spec)
-        self.store.put_run(spec, spec_status)
-        self.attach(spec.run_id)
-        return spec, spec_status
-
-    def _launched(self, host: Host, spec: RunSpec) -> Status:
-        try:
-            return host.launch(spec)
-        except HostError as error:
-            raise UserError(str(error)) from error
-
-    def _may_start(self, choice: Choice, step: Step, tree: Tree, force: str | None) -> None:
-        self.refresh()
-        standing = self.standing(choice.phase, choice.resolved, tree, choice.host)
-        mine = next((s for s in standing.steps if s.step.step == step.step), None)
-        if mine is None:
-            raise UserError(f"step {step.step} does not belong to preset {choice.resolved.preset}")
-        if mine.blocked and (force is None or "not written" in mine.blocked):
-            where = "" if choice.host == self.local.name else f" on {choice.host}"
-            raise UserError(f"{choice.phase.phase} {step.step} can't start{where}: {mine.blocked}")
-
-    def steps_for_plan(self, phase: Phase, resolved: Resolved, first: str | None = None) -> list[Step]:
-        """The steps of a whole phase, or from one on; optional ones are left out."""
-        steps = [s for s in phase.steps_at(resolved.preset) if not s.optional]
-        if first is not None:
-            at = phase.steps.index(phase.step_named(first))
-            steps = [s for s in steps if phase.steps.index(s) >= at]
-        return steps
-
-    def make_plan(self, choice: Choice, steps: list[Step], end: EndPolicy, stop_at_manual: bool = False) -> Plan:
-        """The plan, checked: every step's code is there, what it builds on has succeeded, manual checks are settled."""
-        tree = self.tree()
-        phase, resolved = choice.phase, choice.resolved
-        self.refresh()
-        unwritten = self.unwritten(phase)
-        for step in steps:
-            if step.step in unwritten:
-                raise UserError(f"{phase.phase} {step.step} can't start: {unwritten[step.step]} does not exist yet")
-        standing = self.standing(phase, resolved, tree, choice.host)
-        self._first_may_start(standing, steps, choice.host)
-        host = self.host(choice.host)
-        key = (self.project.name, phase.phase, resolved.preset)
-        ticks, overrides = self.store.words("tick", *key), self.store.words("override", *key)
-        earlier = {s.step.step: s.run.run_id for s in standing.steps if s.run is not None and s.state == SUCCEEDED}
-        place = self.place(host, tree, phase)
-        beside = self._other_seeds(phase, resolved, choice.host)
-        plan = build_plan(self.project, phase, resolved, steps, tree, place, end, earlier, beside, ticks, overrides)
-        waiting = [c["text"] for i in plan.items for c in i.checks if c["kind"] == "manual" and c["id"] not in ticks]
-        if waiting and not stop_at_manual:
-            raise UserError(
-                f"this plan would stop at a check that only you can tick: `{waiting[0]}`. Tick it first "
-                f"(fractal-console tick {phase.phase} …), or let the plan stop there: --stop-at-manual"
-            )
-        return plan
-
-    def _other_seeds(self, phase: Phase, resolved: Resolved, host: str) -> dict[str, list[str]]:
-        """Per step the runs of the same experiment with other seeds that lie on the host, newest first."""
-        found: dict[str, list[str]] = {}
-        for row in self.store.runs(self.project.name, phase.phase):
-            ours = row.preset == resolved.preset and row.family == resolved.family and row.host == host
-            if ours and row.variant != resolved.variant:
-                found.setdefault(row.step, []).append(row.run_id)
-        return found
-
-    def _first_may_start(self, standing: PhaseStanding, steps: list[Step], host: str) -> None:
-        if not steps:
-            raise UserError(f"{standing.phase.phase} has no step at preset {standing.preset}")
-        first = next(s for s in standing.steps if s.step.step == steps[0].step)
-        if first.blocked:
-            where = "" if host == self.local.name else f" on {host}"
-            raise UserError(f"{standing.phase.phase} {first.step.step} can't start{where}: {first.blocked}")
-
-    def start_plan(self, choice: Choice, plan: Plan) -> str:
-        """Have the host execute the plan; it goes on without this console."""
-        host = self.host(choice.host)
-        if host is not self.local:
-            self.far.begin_plan(plan)
-        try:
-            said = host.launch_plan(plan)
-            self.far.hear_plan(plan)
-        except LaunchError as error:
-            if host is not self.local:
-                self.far.forget_plan(plan)
-            raise UserError(str(error)) from error
-        except HostError as error:
-            raise UserError(f"{error}. Whether it has begun: fractal-console plan {plan.plan_id}") from error
-        return said
+        return queue(self.root, tidies=not self.readonly)
 
     # Ending
 

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from engine.registry_model import RegistryError
-
-# Another writer holds the file for milliseconds; half a minute means that something is wrong with it.
-_BUSY_S = 30.0
+from engine.registry_wait import BUSY_S, patiently
 
 _SCHEMA = """
 CREATE TABLE sessions (
@@ -69,7 +66,7 @@ class RegistryFile:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
+            self._db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
         except sqlite3.Error as error:
             raise RegistryError(f"{path} can't be opened as the registry: {error}") from None
         try:
@@ -126,16 +123,3 @@ class RegistryFile:
             f" ON CONFLICT ({keep[0]}) DO UPDATE SET {again}",
             tuple(columns.values()),
         )
-
-
-def patiently(act: Callable[[], object]) -> None:
-    """Changing the journal mode does not wait for another process by itself, so this does."""
-    deadline = time.monotonic() + _BUSY_S
-    while True:
-        try:
-            act()
-            return
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)

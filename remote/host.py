@@ -10,13 +10,17 @@ Errors are named by what the caller does next:
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from engine.protocol.plan import Plan
-from engine.protocol.spec import RunSpec
-from engine.protocol.status import Status
-from engine.supervisor.ops import Chunk
-from remote.tree import Tree
+if TYPE_CHECKING:
+    from engine.protocol.plan import Plan
+    from engine.protocol.spec import RunSpec
+    from engine.protocol.status import Status
+    from engine.supervisor.ops import Chunk
+    from remote.tree import Tree
+
+LOCAL = "local"
+"""The name of the machine we stand on."""
 
 
 class HostError(Exception):

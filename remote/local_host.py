@@ -17,8 +17,8 @@ from engine.protocol.spec import RunSpec
 from engine.protocol.status import Status
 from engine.supervisor import execute, ops
 from engine.supervisor.ops import Chunk
-from engine.supervisor.slots import count_gpus
-from remote.host import LaunchError, UnknownRun
+from engine.supervisor.slots import count_gpus, queue
+from remote.host import LOCAL, LaunchError, UnknownRun
 from remote.ship import ship_locally
 from remote.tree import Tree, TreeChanged, snapshot
 
@@ -26,7 +26,7 @@ from remote.tree import Tree, TreeChanged, snapshot
 class LocalHost:
     """See `remote.host.Host`."""
 
-    name = "local"
+    name = LOCAL
 
     def __init__(self, root: Root | None = None) -> None:
         self.root = Root(default_root()) if root is None else root
@@ -110,7 +110,7 @@ class LocalHost:
         execute.ask_stop(self.root, plan_id, by, why)
 
     def queue(self) -> list[dict[str, Any]]:
-        return ops.queue(self.root)
+        return queue(self.root)
 
     def close(self) -> None:
         pass

@@ -18,9 +18,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from engine.protocol.layout import Root
+if TYPE_CHECKING:
+    from engine.protocol.layout import Root
 
 _LARGE_BYTES = 50 << 20  # larger files are rarely source; the user is told before they are copied
 _LEFT_OUT = {"__pycache__", "node_modules", "venv", "wandb", "work"}

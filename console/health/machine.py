@@ -162,7 +162,7 @@ def _with_project(seen: Seen, project: Project | None) -> Seen:
 
 def _problems(project: Project) -> tuple[str, ...]:
     """Of every phase file, and of every preset that does not resolve."""
-    from console.launch.specs import all_presets, resolve_config
+    from console.launch.resolved import all_presets, resolve_config
 
     found = list(project.phases.problems)
     for phase in project.phases.phases.values():

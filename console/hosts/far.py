@@ -14,18 +14,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from console.store import RunRow, Store
 from engine.protocol.durable import create_once, read_json
-from engine.protocol.layout import Root
-from engine.protocol.plan import Plan
-from engine.protocol.plan_status import PlanSaid, note_heard, plan_said
+from engine.protocol.layout import PlanPaths, Root
 from engine.protocol.status import QUEUED, Status
-from remote.host import Host, HostError
-from remote.mirrors import Followable, Mirrors, begin
+from remote.host import LOCAL, HostError
 
 if TYPE_CHECKING:
+    from console.store import RunRow, Store
+    from engine.protocol.plan import Plan
+    from engine.protocol.plan_status import PlanSaid
+    from remote.host import Host
+    from remote.mirrors import Followable, Mirrors
     from remote.ssh.host import SshHost
 
 # How long a verb waits for a copy to be up to date before it shows what is here.
@@ -38,12 +40,18 @@ class Far:
 
     def __init__(self, root: Root, store: Store, host_of: Callable[[str], Host]) -> None:
         self._root, self._store, self._host_of = root, store, host_of
-        self.mirrors = Mirrors(root, self._followable)
         self.problems: dict[str, str] = {}
         """Host → why it can't be heard now, as the last `attend` found it."""
         self._asking: set[str] = set()
         self._settled: set[str] = set()
         """Plans that need no look any more: of this machine, or over."""
+
+    @cached_property
+    def mirrors(self) -> Mirrors:
+        """Made with the first run that lies elsewhere."""
+        from remote.mirrors import Mirrors
+
+        return Mirrors(self._root, self._followable)
 
     def _followable(self, name: str) -> Followable:
         from console.errors import UserError
@@ -55,25 +63,30 @@ class Far:
         return host
 
     def close(self) -> None:
-        self.mirrors.close()
+        if "mirrors" in self.__dict__:
+            self.mirrors.close()
 
     # Runs
 
     def attach(self, run_id: str) -> None:
         """Have a copy of a remote run grow here, in the same layout, so that every reader has one code path."""
         row = self._store.run(run_id)
-        if row is not None and row.host != "local" and not self._root.run(run_id).result.exists():
+        if row is not None and row.host != LOCAL and not self._root.run(run_id).result.exists():
             self.mirrors.follow(run_id, row.host)
 
     def attend(self) -> None:
         """Hear and copy what goes on elsewhere, without waiting for anybody."""
         for plan in self.open_plans():
+            from engine.protocol.plan_status import plan_said
+
             if plan.host not in self._asking:
                 self._asking.add(plan.host)
                 threading.Thread(target=self._ask_aside, args=(plan,), daemon=True, name=f"ask {plan.host}").start()
             for run_id in _begun(plan, plan_said(self._root.plan(plan.plan_id))):
                 self._note(run_id, plan)
-        self.mirrors.attend([(row.run_id, row.host) for row in self._open_runs()])
+        open_runs = [(row.run_id, row.host) for row in self._open_runs()]
+        if open_runs or "mirrors" in self.__dict__:
+            self.mirrors.attend(open_runs)
 
     def _ask_aside(self, plan: Plan) -> None:
         try:
@@ -82,7 +95,7 @@ class Far:
             self._asking.discard(plan.host)
 
     def _open_runs(self) -> list[RunRow]:
-        return [row for row in self._store.open_runs() if row.host != "local"]
+        return [row for row in self._store.open_runs() if row.host != LOCAL]
 
     # Plans
 
@@ -100,21 +113,27 @@ class Far:
 
     def hear_plan(self, plan: Plan) -> PlanSaid:
         """Ask a plan's host how far it is; `HostError` where it does not answer."""
-        if plan.host != "local":
+        from engine.protocol.plan_status import plan_said
+
+        if plan.host != LOCAL:
             self._ask(plan)
         said = plan_said(self._root.plan(plan.plan_id))
-        for run_id in _begun(plan, said) if plan.host != "local" else ():
+        for run_id in _begun(plan, said) if plan.host != LOCAL else ():
             self._note(run_id, plan)
             self.attach(run_id)
         return said
 
     def _ask(self, plan: Plan) -> None:
+        from engine.protocol.plan_status import note_heard
+
         status = self._host_of(plan.host).plan_status(plan.plan_id)
         note_heard(self._root.plan(plan.plan_id), status, plan.host, time.time())
 
     def _note(self, run_id: str, plan: Plan) -> None:
         """A run that a plan has begun is a run like any other."""
         if self._store.run(run_id) is None:
+            from remote.mirrors import begin
+
             spec = next(i.run for i in plan.items if i.run is not None and i.run.run_id == run_id)
             status = Status(QUEUED, f"begun by {plan.plan_id}")
             begin(self._root, spec, status)
@@ -128,10 +147,10 @@ class Far:
             value = None if plan_id in self._settled else read_json(paths.plan)
             if value is None:
                 continue
-            if _host_in(value) == "local" or plan_said(paths).is_done:
+            if _host_in(value) == LOCAL or (plan := _still_open(paths, value)) is None:
                 self._settled.add(plan_id)
             else:
-                found.append(Plan.from_json(value, str(paths.plan)))
+                found.append(plan)
         return found
 
     # After a while away
@@ -185,7 +204,14 @@ def _begun(plan: Plan, said: PlanSaid) -> list[str]:
     return [item.run.run_id for item, state in pairs if item.run is not None and state != "waiting"]
 
 
+def _still_open(paths: PlanPaths, value: dict[str, Any]) -> Plan | None:
+    from engine.protocol.plan import Plan
+    from engine.protocol.plan_status import plan_said
+
+    return None if plan_said(paths).is_done else Plan.from_json(value, str(paths.plan))
+
+
 def _host_in(value: dict[str, object]) -> str:
     items = value.get("items")
     runs = [i["run"] for i in items if i.get("run")] if isinstance(items, list) else []
-    return str(runs[0].get("host", "local")) if runs else "local"
+    return str(runs[0].get("host", LOCAL)) if runs else LOCAL

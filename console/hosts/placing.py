@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from console.errors import UserError
 from console.launch.specs import Placement
-from engine.config.phase import Phase
 from engine.protocol.layout import Root
 from remote.host import Host, HostError
-from remote.tree import Tree
 
 if TYPE_CHECKING:
+    from engine.config.phase import Phase
     from remote.ssh.host import SshHost
+    from remote.tree import Tree
 
 
 def place_here(host: Host, tree: Tree, phase: Phase, project: Path, prefix: list[str]) -> Placement:

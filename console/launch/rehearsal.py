@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from console.launch.specs import work_folder
+from console.launch.starting import Choice, missing_part
 from console.words import duration, size, usd
-from console.workspace import Choice, Workspace
+from console.workspace import Workspace
 from engine.config.phase import Phase, Step, command_of
 from engine.protocol.layout import Root
 from remote.tree import Tree
@@ -134,7 +135,7 @@ def rehearse(
     if choice.host == "local":
         gpus = space.local.facts()["gpus"]
         there = There(str(space.root.path), _sent_here(space, choice.phase, tree), space.local.queue(), gpus)
-    missing = space.missing_part(choice.phase) if choice.host == "local" else None
+    missing = missing_part(space, choice.phase) if choice.host == "local" else None
     root = Root(Path(there.root if there else "~/.fractal"))
     work = str(work_folder(root, space.project, choice.phase, choice.resolved))
     return Rehearsal(

@@ -11,18 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from console.launch.specs import all_presets, capped, resolve_config
+from console.launch.resolved import all_presets, resolve_config
+from console.launch.specs import capped
+from console.launch.starting import Choice, make_plan, missing_part, start_plan, start_step, steps_for_plan
 from console.messages import HostHeard, Installed, InstallLine, Rehearsed, Started
 from console.rental.ending import Wanted, policy
 from console.rental.hosting import rented
-from console.workspace import Choice, Workspace
-from engine.config.phase import Phase, Step
 from remote.environment import Missing, install
 
 if TYPE_CHECKING:
     from console.app import ConsoleApp
     from console.launch.rehearsal import There
     from console.screens.launch import Launch
+    from console.workspace import Workspace
+    from engine.config.phase import Phase, Step
     from remote.tree import Tree
 
 
@@ -47,11 +49,11 @@ class Launching:
 
     # The dialog
 
-    def ask(self, wish: Wish, preset: str) -> None:
-        """Open the dialog; what it returns is started."""
+    def ask(self, phase: Phase, step: str | None, preset: str) -> None:
+        """Open the dialog for a step, or for the whole phase; what it returns is started."""
         from console.screens.launch import LaunchDialog
 
-        phase, step = wish.phase, wish.step
+        wish = Wish(phase, step)
         title = f"Run {step} of {phase.phase}" if step else f"Run every step of {phase.phase}, gates between"
         self._there, self._problems, self._asked = {}, {}, set()
 
@@ -136,7 +138,7 @@ class Launching:
         """Start it; install what is missing on this machine first, with pip's words on screen."""
         from console.screens.dialogs import Installing
 
-        missing = self.app.space.missing_part(wish.phase) if launch.host == "local" else None
+        missing = missing_part(self.app.space, wish.phase) if launch.host == "local" else None
         if missing is None:
             self.app.desk.do(lambda space: begin(space, wish, launch))
             return
@@ -156,7 +158,7 @@ class Launching:
         waiting, self._waiting = self._waiting, None
         if message.error is not None:
             self.app.say(message.error, "error")
-        elif waiting is not None and (missing := self.app.space.missing_part(waiting[0].phase)) is not None:
+        elif waiting is not None and (missing := missing_part(self.app.space, waiting[0].phase)) is not None:
             # Asked once: pip that succeeds elsewhere than the runs look would be called again and again.
             self.app.say(f"pip succeeded, and the {missing.extra} part is still not there: {missing.argv[0]}", "error")
         elif waiting is not None:
@@ -168,7 +170,7 @@ def chosen_steps(space: Workspace, wish: Wish, launch: Launch) -> tuple[Choice, 
     resolved = space.choose(wish.phase, launch.preset, launch.overrides)
     choice = Choice(wish.phase, resolved, launch.host)
     if wish.step is None:
-        return choice, space.steps_for_plan(wish.phase, resolved)
+        return choice, steps_for_plan(wish.phase, resolved)
     return choice, [wish.phase.step_named(wish.step)]
 
 
@@ -179,12 +181,12 @@ def begin(space: Workspace, wish: Wish, launch: Launch) -> Started:
     choice, steps = chosen_steps(space, wish, launch)
     price = price_of(space.root.path, launch.host)
     if wish.step is not None:
-        spec, _ = space.start_step(choice, capped(steps[0], launch.max_hours, launch.max_usd, price))
+        spec, _ = start_step(space, choice, capped(steps[0], launch.max_hours, launch.max_usd, price))
         return Started(spec.run_id, f"started {spec.step} as {spec.run_id} on {launch.host}")
     entry = None if launch.host == "local" else rented(space.root.path / "cloud", launch.host)
     asked = Wanted(None, launch.on_cap, launch.max_hours, launch.max_usd)
     end = policy(asked, entry, time.time(), price)
-    plan = space.make_plan(choice, steps, end)
-    space.start_plan(choice, plan)
+    plan = make_plan(space, choice, steps, end)
+    start_plan(space, choice, plan)
     first = next(i.run for i in plan.items if i.run is not None)
     return Started(first.run_id, f"the plan runs on {launch.host} by itself: {plan.plan_id}")

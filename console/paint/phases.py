@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from console.runs.spending import Spent
-from console.standing import GateStanding, PhaseStanding
-from console.store import RunRow
 from console.words import SIGNS, STYLES, ago, duration, usd
-from engine.protocol.gates import Verdict
 
 if TYPE_CHECKING:
-    pass
+    from console.runs.spending import Spent
+    from console.standing import GateStanding, PhaseStanding
+    from console.store import RunRow
+    from engine.protocol.gates import Verdict
 
 
 def state_text(state: str) -> Text:

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import fnmatch
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from engine.config.phase import Phase, Step
+if TYPE_CHECKING:
+    from engine.config.phase import Phase, Step
 
 NODE = "●"
 _UP, _DOWN, _LEFT, _RIGHT = 1, 2, 4, 8

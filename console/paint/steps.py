@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.text import Text
 
 from console.paint.stepgraph import NODE, drawn, edges
-from console.standing import PhaseStanding, StepStanding
 from console.words import SIGNS, STYLES, duration, usd
+
+if TYPE_CHECKING:
+    from console.standing import PhaseStanding, StepStanding
 
 _FILES = 4
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from remote.cloud.cloud_paths import CloudPaths
+if TYPE_CHECKING:
+    from remote.cloud.cloud_paths import CloudPaths
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from console.comparing.load import Loader
 from console.comparing.sides import Member
-from console.launch.specs import Resolved
+from console.launch.resolved import Resolved
 from console.runs.index import RunIndex
 from console.runs.notes import Note
 from console.runs.spending import Spent

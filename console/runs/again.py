@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from console.errors import UserError
-from console.launch.specs import Resolved, all_presets, differing
-from engine.config.phase import Phase, Step
+from console.launch.resolved import Resolved, all_presets, differing
 from engine.protocol.spec import RunSpec, read_spec
 
 if TYPE_CHECKING:
     from console.workspace import Workspace
+    from engine.config.phase import Phase, Step
 
 
 _RECENT = 50  # runs that are looked through for one whose config today's files can still make

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.errors import UserError
-from console.launch.specs import whoami
+from console.launch.resolved import whoami
 from console.runs.again import resolved_as
 from console.words import size
 from engine.protocol.durable import read_json
-from engine.protocol.layout import RunPaths
 from engine.protocol.plan_status import plan_said
 from engine.protocol.spec import RunSpec, read_spec
 from engine.protocol.status import LOST
@@ -28,6 +27,7 @@ from engine.protocol.status import LOST
 if TYPE_CHECKING:
     from console.store import RunRow
     from console.workspace import Workspace
+    from engine.protocol.layout import RunPaths
     from engine.registry_model import Model
 
 _DOOMED = ".deleted-"

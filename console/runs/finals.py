@@ -10,9 +10,10 @@ import json
 import math
 import sqlite3
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from engine.protocol.evidence import Evidence
+if TYPE_CHECKING:
+    from engine.protocol.evidence import Evidence
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS configs (config_hash TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID;

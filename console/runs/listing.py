@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container
+from typing import TYPE_CHECKING
 
-from engine.protocol.layout import Root
+if TYPE_CHECKING:
+    from engine.protocol.layout import Root
 
 _RACY_NS = 1_000_000_000  # a stamp younger than this may be shared by a folder that is made right after we read
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from remote.cloud.cloud_paths import CloudPaths
+from typing import TYPE_CHECKING
+
 from remote.cloud.ledger import Ledger
+
+if TYPE_CHECKING:
+    from remote.cloud.cloud_paths import CloudPaths
 
 
 def usd_per_h(paths: CloudPaths, host: str, at: float) -> float | None:

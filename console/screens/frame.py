@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual import events
 from textual.screen import Screen
-from textual.widgets import Input
 
-from console.messages import Looked
 from console.terminal.painter import Painter
 from console.widgets.masthead import Masthead
 
 if TYPE_CHECKING:
+    from textual import events
+    from textual.widgets import Input
+
     from console.app import ConsoleApp
+    from console.messages import Looked
 
 
 class ConsoleScreen(Screen[None]):

@@ -12,7 +12,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label
 
-from console.launch.specs import whoami
+from console.launch.resolved import whoami
 from console.messages import Asked, Done
 from console.runs.notes import check_tag, tag_changes
 from console.screens.dialogs import Ask, Confirm

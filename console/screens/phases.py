@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
-from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, OptionList, Static
 
 from console.keys import bindings
-from console.launch.specs import all_presets
-from console.launch.start import Wish
-from console.messages import Looked
+from console.launch.resolved import all_presets
 from console.paint.phases import gate_rows, goal_text, phase_line
 from console.paint.steps import files_of, step_rows, sum_line
-from console.screens.dialogs import Ask
 from console.screens.frame import ConsoleScreen
-from console.standing import PhaseStanding
 from console.widgets.keyline import KeyLine
 from console.widgets.masthead import Masthead
 from console.widgets.rows import Rows
-from engine.config.phase import Phase
 from engine.protocol.checks import is_manual
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+    from textual.binding import BindingType
+
+    from console.messages import Looked
+    from console.standing import PhaseStanding
+    from engine.config.phase import Phase
 
 _MOST_TALL = 8
 """Steps that get a line for their files; more would push the gates out of sight."""
@@ -178,7 +179,7 @@ class PhasesScreen(ConsoleScreen):
         if step.blocked:
             self.app.say(f"{step.step.step} can't start: {step.blocked}", "warning")
             return
-        self.app.launching.ask(Wish(s.phase, step.step.step), s.preset)
+        self.app.launching.ask(s.phase, step.step.step, s.preset)
 
     def action_launch_phase(self) -> None:
         s = self.standing
@@ -188,7 +189,7 @@ class PhasesScreen(ConsoleScreen):
         if first is not None and first.blocked:
             self.app.say(f"{s.phase.phase} can't start: {first.blocked}", "warning")
             return
-        self.app.launching.ask(Wish(s.phase, None), s.preset)
+        self.app.launching.ask(s.phase, None, s.preset)
 
     def action_goal(self) -> None:
         """The whole goal, as Markdown."""
@@ -248,6 +249,7 @@ class PhasesScreen(ConsoleScreen):
         if verdict.state == "overridden":
             self.app.speak("override", s, verdict.check_id, False, "")
             return
+        from console.screens.dialogs import Ask
 
         def said(reason: str | None) -> None:
             if reason:

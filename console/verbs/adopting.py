@@ -21,7 +21,7 @@ from console.adoption.adopt import Adoption, checked, code_globs, phase_id, phas
 from console.adoption.logscan import Scan, scan, split_lines
 from console.adoption.samples import newest_log, read_sample
 from console.errors import UserError
-from console.launch.specs import missing_code
+from console.launch.resolved import missing_code
 from console.project import Project
 from console.words import coloured, number, table
 from engine.config.errors import ConfigError

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from console.launch.specs import Resolved
 from console.project import find_project
 from console.workspace import Workspace
 from engine.config.layers import parse_overrides
-from engine.config.phase import Phase
+
+if TYPE_CHECKING:
+    from console.launch.resolved import Resolved
+    from engine.config.phase import Phase
 
 
 def workspace() -> Workspace:

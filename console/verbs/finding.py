@@ -6,7 +6,7 @@ import argparse
 import time
 
 from console.errors import UserError
-from console.launch.specs import whoami
+from console.launch.resolved import whoami
 from console.reports.log import notes_log
 from console.runs.index import RunIndex, RunLine, Sort
 from console.runs.notes import Note, tag_changes

@@ -9,28 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from console.errors import UserError
-from console.hosts.actions import HostDesk, act, open_host
-from console.rental.terminal import accept_host_key, ask_passphrase, is_somebody_there, say
+from console.hosts.actions import act, open_host
+from console.hosts.person import is_somebody_there, say
+from console.hosts.reached import desk
 from console.store import RunRow
 from console.verbs.common import print_json, workspace
 from console.words import table
 from console.workspace import Workspace
-from engine.protocol.layout import Root, default_root
 from engine.protocol.status import FINAL
-from remote.ssh.trust import Person
 
 if TYPE_CHECKING:
     from remote.ssh.host import SshHost
 
 _MIB = 1 << 20
-
-
-def desk(configs: Path | None = None, root: Root | None = None) -> HostDesk:
-    """The hosts of this user and of the project in the current folder, with the person at the terminal."""
-    own = (root or Root(default_root())).path
-    shared = (configs or Path("configs")) / "hosts.yaml"
-    person = Person(accept_host_key, ask_passphrase)
-    return HostDesk(own / "hosts.yaml", shared, own / "known_hosts", person, say)
 
 
 def hosts(arguments: argparse.Namespace) -> int:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import argparse
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from console.errors import UserError
 from console.meters.lines import meter_words
-from console.standing import GateStanding, PhaseStanding, StepStanding
 from console.verbs.common import chosen, print_json, up_to_date, workspace
 from console.verbs.why import print_advice
 from console.whatnow.gather import advice_for
 from console.whatnow.rules import rules_of
 from console.words import STYLES, coloured, command_name, duration, shown_state, sign, size, table, usd
-from console.workspace import Workspace
-from engine.config.phase import Phase
 from engine.protocol.durable import read_json
 from engine.protocol.events import parse
 from engine.protocol.gates import open_gate
-from engine.protocol.layout import PlanPaths, RunPaths
 from engine.protocol.plan_status import plan_said
 from engine.supervisor.cause import log_tail
+
+if TYPE_CHECKING:
+    from console.standing import GateStanding, PhaseStanding, StepStanding
+    from console.workspace import Workspace
+    from engine.config.phase import Phase
+    from engine.protocol.layout import PlanPaths, RunPaths
 
 
 def phases(arguments: argparse.Namespace) -> int:

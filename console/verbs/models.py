@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from console.errors import UserError
-from console.launch.specs import differing, whoami
+from console.launch.resolved import differing, whoami
 from console.standing import asked_gates
 from console.verbs.common import print_json, workspace
 from console.verbs.model_tables import ACTIONS, Table

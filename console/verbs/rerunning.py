@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
+from console.launch.starting import Choice, start_step
 from console.reading.follow import follow_run
 from console.runs.again import again
 from console.verbs.common import print_json, workspace
 from console.verbs.running import install_missing
 from console.words import shown_state
-from console.workspace import Choice
 from engine.config.layers import merge, parse_overrides
 
 
@@ -20,7 +20,7 @@ def rerun(arguments: argparse.Namespace) -> int:
     choice = Choice(what.phase, space.choose(what.phase, what.preset, overrides), arguments.host or what.host)
     if choice.host == space.local.name:
         install_missing(space, what.phase)
-    spec, status = space.start_step(choice, what.step, arguments.force)
+    spec, status = start_step(space, choice, what.step, arguments.force)
     if arguments.json:
         print_json({"run": spec.run_id, "status": status.to_json()})
     else:

@@ -8,13 +8,14 @@ import time
 
 from console.errors import UserError
 from console.launch.specs import capped
+from console.launch.starting import Choice, make_plan, missing_part, start_plan, start_step, steps_for_plan
 from console.reading.follow import follow_plan, follow_run
 from console.rental.ending import Wanted, ending_words, policy
 from console.rental.hosting import rented
 from console.verbs.common import chosen, print_json, workspace
 from console.verbs.looking import find_plan
 from console.words import coloured, duration, shown_state, table
-from console.workspace import Choice, Workspace
+from console.workspace import Workspace
 from engine.config.phase import Phase, Step
 from engine.protocol.durable import read_json
 from engine.protocol.layout import PlanPaths
@@ -39,7 +40,7 @@ def _run_step(space: Workspace, choice: Choice, step: Step, arguments: argparse.
     if choice.host == space.local.name:
         install_missing(space, choice.phase)
     step = capped(step, arguments.max_hours, arguments.max_usd, _price(space, choice, arguments.max_usd))
-    spec, status = space.start_step(choice, step, arguments.force)
+    spec, status = start_step(space, choice, step, arguments.force)
     if arguments.json:
         print_json({"run": spec.run_id, "status": status.to_json()})
     else:
@@ -53,7 +54,7 @@ def _run_step(space: Workspace, choice: Choice, step: Step, arguments: argparse.
 
 
 def _run_phase(space: Workspace, choice: Choice, arguments: argparse.Namespace) -> int:
-    steps = space.steps_for_plan(choice.phase, choice.resolved, arguments.first)
+    steps = steps_for_plan(choice.phase, choice.resolved, arguments.first)
     if arguments.force:
         raise UserError("--force starts one step: name it. A whole phase goes through its gates")
     if arguments.dry_run:
@@ -61,10 +62,10 @@ def _run_phase(space: Workspace, choice: Choice, arguments: argparse.Namespace) 
     entry = None if choice.host == space.local.name else rented(space.root.path / "cloud", choice.host)
     asked = Wanted(arguments.save_to, arguments.on_cap, arguments.max_hours, arguments.max_usd, arguments.keep)
     end = policy(asked, entry, time.time(), _price(space, choice, arguments.max_usd))
-    plan = space.make_plan(choice, steps, end, arguments.stop_at_manual)
+    plan = make_plan(space, choice, steps, end, arguments.stop_at_manual)
     if choice.host == space.local.name:
         install_missing(space, choice.phase)
-    space.start_plan(choice, plan)
+    start_plan(space, choice, plan)
     if arguments.json:
         print_json({"plan": plan.plan_id, "runs": {i.name: i.run.run_id for i in plan.items if i.run}})
     else:
@@ -120,7 +121,7 @@ def _dry_run(space: Workspace, choice: Choice, steps: list[Step], as_json: bool)
 
 def install_missing(space: Workspace, phase: Phase) -> None:
     """The engine is large: say so, then install it, with pip's own words passing by."""
-    missing = space.missing_part(phase)
+    missing = missing_part(space, phase)
     if missing is not None:
         install_shown(missing)
 
@@ -154,7 +155,7 @@ def stop(arguments: argparse.Namespace) -> int:
 
 
 def _me() -> str:
-    from console.launch.specs import whoami
+    from console.launch.resolved import whoami
 
     return whoami()
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, cast
 
 from rich.style import Style
 from rich.text import Text
-from textual.screen import Screen
 from textual.widgets import Static
 
 from console.keys import ALWAYS_SHOWN, changing, spoken
 
 if TYPE_CHECKING:
+    from textual.screen import Screen
+
     from console.app import ConsoleApp
 
 Shown = tuple[str, str, str]

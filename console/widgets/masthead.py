@@ -5,11 +5,15 @@ Phases › phase7-ouroboros                       2 rented, $2.58/h, $1.20 so fa
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.text import Text
 from textual.widgets import Static
 
-from console.rental.burning import Burning
 from console.words import duration, usd
+
+if TYPE_CHECKING:
+    from console.rental.burning import Burning
 
 _ROOMY = 100
 

@@ -9,13 +9,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.protocol.durable import read_json
 from engine.protocol.events import Event, metrics_of, number, read_events
-from engine.protocol.layout import RunPaths
 from engine.protocol.spec import RunSpec, read_spec
 from engine.protocol.status import SUCCEEDED, Status, observe
+
+if TYPE_CHECKING:
+    from engine.protocol.layout import RunPaths
 
 
 @dataclass

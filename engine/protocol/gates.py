@@ -16,13 +16,15 @@ import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.protocol.checks import Check, steps_of
 from engine.protocol.events import number
-from engine.protocol.evidence import Evidence
 from engine.protocol.releases import release
 from engine.protocol.seeds import first_seeds, mean_interval, run_of_seed, seed_of
+
+if TYPE_CHECKING:
+    from engine.protocol.evidence import Evidence
 
 PASSED, FAILED, WAITING, STALE, OVERRIDDEN = "passed", "failed", "waiting", "stale", "overridden"
 

@@ -31,6 +31,7 @@ from engine.protocol.plan_status import status_on_host
 from engine.protocol.spec import RunSpec
 from engine.supervisor import execute, ops, tree_leftovers, trees
 from engine.supervisor.slots import count_gpus
+from engine.supervisor.slots import queue as queue_of
 
 Args = dict[str, Any]
 Answer = tuple[dict[str, Any], bytes]
@@ -59,7 +60,7 @@ class Answers:
             "read": self._read,
             "read-plan": self._read_plan,
             "plan-status": lambda a: ({"value": status_on_host(self.root.plan(a["plan"]))}, b""),
-            "queue": lambda a: ({"queue": ops.queue(self.root)}, b""),
+            "queue": lambda a: ({"queue": queue_of(self.root)}, b""),
             "checkpoint": self._checkpoint,
             "stop-plan": self._stop_plan,
             "stat": _stat,

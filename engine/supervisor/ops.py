@@ -8,7 +8,6 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from engine.protocol.durable import create_once, read_json
 from engine.protocol.identity import Identity, alive
@@ -18,7 +17,6 @@ from engine.protocol.spec import RunSpec, read_spec
 from engine.protocol.status import Status, observe
 from engine.supervisor import slurm
 from engine.supervisor.ladder import ask
-from engine.supervisor.slots import holders, waiting
 
 
 class LaunchError(Exception):
@@ -142,14 +140,3 @@ def checkpoint(root: Root, run_id: str, by: str) -> Status:
     if status.live:
         ask(paths.requests, "checkpoint", by, "", time.time())
     return status
-
-
-def queue(root: Root) -> list[dict[str, Any]]:
-    """Who holds a slot of this host (position 0) and who waits, in order."""
-    if slurm.options_of(root) is not None:
-        return slurm.queue(root)
-    rows: list[dict[str, Any]] = [
-        {"run_id": run_id, "position": 0, "slot": name, "kind": "cpu" if name == "cpu" else "gpu"}
-        for name, run_id in holders(root).items()
-    ]
-    return rows + [{"run_id": w.run_id, "position": w.position, "slot": "", "kind": w.kind} for w in waiting(root)]

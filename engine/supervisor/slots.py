@@ -13,6 +13,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from engine.protocol.durable import create_once, read_json
 from engine.protocol.identity import Identity, alive, identify
@@ -116,8 +117,23 @@ def _held(path: Path) -> bool:
         os.close(fd)
 
 
-def waiting(root: Root) -> list[Waiting]:
-    """Who waits on this host, in order, per kind of slot; tickets of the dead are taken away."""
+def queue(root: Root, *, tidies: bool = True) -> list[dict[str, Any]]:
+    """Who holds a slot of this host (position 0) and who waits, in order. `tidies`: tickets of the dead are taken away."""
+    if root.host_file.exists():
+        from engine.supervisor import slurm  # only where somebody states something about this host
+
+        if slurm.options_of(root) is not None:
+            return slurm.queue(root)
+    rows: list[dict[str, Any]] = [
+        {"run_id": run_id, "position": 0, "slot": name, "kind": "cpu" if name == "cpu" else "gpu"}
+        for name, run_id in holders(root).items()
+    ]
+    waits = waiting(root, tidies=tidies)
+    return rows + [{"run_id": w.run_id, "position": w.position, "slot": "", "kind": w.kind} for w in waits]
+
+
+def waiting(root: Root, *, tidies: bool = True) -> list[Waiting]:
+    """Who waits on this host, in order, per kind of slot."""
     try:
         names = sorted(n for n in os.listdir(root.queue) if not n.startswith("."))
     except FileNotFoundError:
@@ -127,7 +143,8 @@ def waiting(root: Root) -> list[Waiting]:
     for name in names:
         _, kind, run_id = [*name.split("~", 2), "", ""][:3]
         if not alive(Identity.from_json(read_json(root.queue / name))):
-            (root.queue / name).unlink(missing_ok=True)
+            if tidies:
+                (root.queue / name).unlink(missing_ok=True)
             continue
         counts[kind] = counts.get(kind, 0) + 1
         found.append(Waiting(run_id, counts[kind], kind))

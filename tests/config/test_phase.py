@@ -137,7 +137,7 @@ def test_every_yaml_of_the_repository_can_be_read_and_has_a_place() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_every_preset_of_a_phase_has_a_config_that_holds(path: Path) -> None:
-    from console.launch.specs import all_presets, resolve_config
+    from console.launch.resolved import all_presets, resolve_config
     from console.project import Project
 
     project, phase = Project(CONFIGS.parent), load_phase(path)

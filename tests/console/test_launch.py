@@ -8,11 +8,12 @@ import pytest
 
 from console.launch.rehearsal import Place, Rehearsal, Source, place_of, place_words, rehearse, words
 from console.launch.specs import capped
+from console.launch.starting import Choice
 from console.project import Project
 from console.screens.launch import LaunchDialog
 from console.screens.run import RunScreen
 from console.widgets.turn import Turn
-from console.workspace import Choice, Workspace
+from console.workspace import Workspace
 from engine.config.phase import Step
 from engine.protocol.layout import Root
 from remote.cloud.cloud_paths import CloudPaths

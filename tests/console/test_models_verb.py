@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from console.cli import main
-from console.launch.specs import differing
+from console.launch.resolved import differing
 from engine.protocol.layout import Root
 
 PROGRAM = """
