@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import SuspendNotSupported, SystemCommand
 
+from console import collector
 from console.keys import bindings, changing, keys_of
 from console.messages import (
     Advised,
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
     from console.standing import PhaseStanding
     from console.workspace import Workspace
 
+_PATIENCE_S = 0.3
+"""So long an empty screen is no worse than one that fills itself."""
 _REMEMBERED: dict[str, Any] = {"phase": "", "panes": {}, "runs": {}, "marked": [], "compare": {}}
 
 
@@ -84,12 +87,23 @@ class ConsoleApp(TypeAhead):
         self.desk = Desk(self, space, self.readonly)
         self.presets: dict[str, str] = space.store.recall("presets", {})
         self.looked: Looked | None = None
+        self._is_begun = False
         self.memory: dict[str, Any] = {
             **{name: space.store.recall(name, default) for name, default in _REMEMBERED.items()},
             "place": place,
         }
         self._explained = ""
         self._shown = Shown()
+
+    def on_load(self) -> None:
+        self.desk.begin(self.presets)
+
+    def newest_look(self) -> Looked | None:
+        """What was seen last. The very first look is waited for a little, so that the first frame is whole, and drawn once."""
+        if self.looked is None and not self._is_begun:
+            self.looked = self.desk.first_look(_PATIENCE_S)
+        self._is_begun = True
+        return self.looked
 
     def on_mount(self) -> None:
         self.choose_theme(first_theme(self.settings, self.space.store.recall("theme"), os.environ))
@@ -99,7 +113,11 @@ class ConsoleApp(TypeAhead):
             left.subscribe(self, lambda _: self._shown.forget())
         self.back_to_run(self.recalled("place", {}).get("run"))
         self.set_interval(self.settings.look_every_s, self.look)
-        self.look()
+        if self.looked is None:
+            self.look()
+
+    def on_ready(self) -> None:
+        self.call_after_refresh(collector.work)
 
     def choose_theme(self, name: str) -> None:
         """A theme by name; one that does not exist is told with the nearest that does."""

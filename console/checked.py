@@ -16,6 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from remote.kept import keep, read_kept
+
 _MOST_FILES = 200
 """Ten stand for the five phases; every edit adds one, every new version of the code a set."""
 
@@ -44,31 +46,12 @@ class Checked:
         return json.loads(text)
 
     def _read(self, key: str) -> str | None:
-        if self._folder is None:
-            return None
-        try:
-            with open(self._folder / key, "rb") as file:
-                if (
-                    os.fstat(file.fileno()).st_uid != os.getuid()
-                ):  # a colleague's root: what they keep is theirs to believe
-                    return None
-                sum_, _, body = file.read().partition(b"\n")
-        except OSError:
-            return None
-        return body.decode() if sum_.decode(errors="replace") == _hash(body) else None
+        body = None if self._folder is None else read_kept(self._folder / key)
+        return None if body is None else body.decode()
 
     def _write(self, key: str, text: str) -> None:
-        if self._folder is None or not self._writes:
-            return
-        beside = self._folder / f".{key}.{os.getpid()}"
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            body = text.encode()
-            beside.write_bytes(_hash(body).encode() + b"\n" + body)  # not forced to the disk: a torn one is found out
-            os.replace(beside, self._folder / key)
-            _prune(self._folder)
-        except OSError:
-            pass
+        if self._folder is not None and self._writes:
+            keep(self._folder / key, text.encode(), _MOST_FILES)
 
 
 def _as_json(value: Any) -> str | None:
@@ -121,10 +104,3 @@ def _origin(package: str) -> str | None:
 def _marks(file: str) -> tuple[int, int, int]:
     about = os.stat(file)
     return about.st_size, about.st_mtime_ns, about.st_ctime_ns
-
-
-def _prune(folder: Path) -> None:
-    """What was written longest ago goes."""
-    entries = sorted(os.scandir(folder), key=lambda entry: entry.stat().st_mtime, reverse=True)
-    for entry in entries[_MOST_FILES:]:
-        os.unlink(entry.path)

@@ -7,7 +7,6 @@ Parsing comes first, heavy imports after: `--help` answers at once.
 from __future__ import annotations
 
 import argparse
-import gc
 import importlib
 import io
 import os
@@ -15,6 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from console import collector
 from console.errors import foreseen
 
 # verb → (module, what it does, group). The module has `add_arguments(parser, verb)` in `console.verbs.words` and `run`.
@@ -91,7 +91,7 @@ def parser(typed: Sequence[str] | None = None) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; every foreseeable problem ends in one clear line."""
     _survive_any_locale()
-    spare_the_collector()
+    collector.rest()
     typed = sys.argv[1:] if argv is None else argv
     arguments = parser(typed).parse_args(typed)
     if arguments.version:
@@ -112,11 +112,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"fractal-console: {line}", file=sys.stderr)
         return 2
-
-
-def spare_the_collector() -> None:
-    """Imports make a few hundred thousand objects that stay: looking through them again and again was a tenth of the start."""
-    gc.set_threshold(100_000, 20, 20)
 
 
 def _survive_any_locale() -> None:
@@ -143,6 +138,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
 
         refuse_changes(arguments.verb, arguments)
     module = importlib.import_module(f"console.verbs.{VERBS[arguments.verb][0]}")
+    collector.work()
     with _said_to_all(arguments.readonly):
         code: int = getattr(module, arguments.verb)(arguments)
     return code

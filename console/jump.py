@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Label
+
+from console.screens.dialog import Dialog
 
 _LETTERS = "asdfghjklwertyuiopzxcvbnm"  # the home row first; no q, which leaves
 
@@ -22,7 +24,7 @@ def panes_of(screen: Screen[Any]) -> list[tuple[str, Widget]]:
     return list(zip(_LETTERS, seen, strict=False))
 
 
-class JumpScreen(ModalScreen[Widget | None]):
+class JumpScreen(Dialog[Widget | None]):
     """Letters over the screen below; returns the pane of the one that is pressed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel")]

@@ -90,6 +90,8 @@ class RunRow:
 
 COLUMNS = tuple(RunRow.__dataclass_fields__)
 _COLUMNS = ", ".join(COLUMNS)
+_HALF = f"SELECT {_COLUMNS} FROM runs WHERE project = ? AND phase = ? AND preset = ? AND"
+_RUNS_OF = f"{_HALF} variant = ? UNION {_HALF} family = ?"
 _UPDATES = ", ".join(f"{name} = excluded.{name}" for name in RunRow.__dataclass_fields__ if name != "run_id")
 _LIVE_FINALS_S = 10.0  # how often the index hears the newest values of a run that goes on
 
@@ -237,8 +239,17 @@ class Store:
 
     def runs_of(self, project: str, phase: str, preset: str, variant: str, family: str) -> list[RunRow]:
         """The runs that may speak for a variant: its own and those of its family, newest first."""
-        half = f"SELECT {_COLUMNS} FROM runs WHERE project = ? AND phase = ? AND preset = ? AND "
-        query = f"{half} variant = ? UNION {half} family = ? ORDER BY created DESC, run_id DESC"
+        query = f"{_RUNS_OF} ORDER BY created DESC, run_id DESC"
+        same = (project, phase, preset)
+        return [row_of_values(found) for found in self._db.execute(query, [*same, variant, *same, family])]
+
+    def deciding_runs(self, project: str, phase: str, preset: str, variant: str, family: str) -> list[RunRow]:
+        """Of these the newest of each kind, where no other of the kind could change a verdict: the same step, variant, ground
+        and seed, and both ended well or both did not, and both are over or both are not."""
+        kind = "step, variant, seed, code, family, state = 'succeeded', final"
+        newest = f"ROW_NUMBER() OVER (PARTITION BY {kind} ORDER BY created DESC, run_id DESC)"
+        ranked = f"SELECT *, {newest} AS place FROM ({_RUNS_OF})"
+        query = f"SELECT {_COLUMNS} FROM ({ranked}) WHERE place = 1 ORDER BY created DESC, run_id DESC"
         same = (project, phase, preset)
         return [row_of_values(found) for found in self._db.execute(query, [*same, variant, *same, family])]
 
@@ -350,8 +361,9 @@ def _copied(path: Path) -> sqlite3.Connection:
 
 
 def row_of_values(values: tuple[Any, ...]) -> RunRow:
-    row = dict(zip(RunRow.__dataclass_fields__, values, strict=True))
-    return RunRow(**{**row, "final": bool(row["final"])})
+    row = object.__new__(RunRow)  # its own way in sets field by field: thousands are made at the start
+    row.__dict__.update(zip(COLUMNS, values, strict=True), final=bool(values[-1]))
+    return row
 
 
 def _row_of(spec: RunSpec, status: Status) -> RunRow:

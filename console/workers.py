@@ -30,6 +30,7 @@ class Desk:
         self.readonly = readonly
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="desk")
         self._look: Future[None] | None = None
+        self._first: Future[Looked] | None = None
 
     def do(self, work: Callable[[Workspace], Message | None]) -> None:
         """Queue an action that changes something; its message, or the reason why it was refused, comes to the app."""
@@ -50,6 +51,19 @@ class Desk:
         if message is not None:
             self.app.post_message(message)
 
+    def begin(self, presets: dict[str, str]) -> None:
+        """Look for the first time, while the screen is being made."""
+        self._first = self._pool.submit(look, self.space, dict(presets))
+
+    def first_look(self, patience_s: float) -> Looked | None:
+        """What `begin` has seen; None where it takes longer, or where nothing could be seen: the next look says why."""
+        if self._first is None:
+            return None
+        try:
+            return self._first.result(patience_s)
+        except Exception:
+            return None
+
     def look(self, presets: dict[str, str]) -> None:
         """Look at the world, unless a look is under way already."""
         if self._look is None or self._look.done():
@@ -69,7 +83,7 @@ def look(space: Workspace, presets: dict[str, str]) -> Looked:
         space.far.attend()
     space.refresh()
     space.reload_if_edited()
-    tree = space.tree()
+    tree = space.tree(with_git=False)
     standings = {}
     for name, phase in space.project.phases.phases.items():
         resolved = space.choose(phase, presets.get(name))

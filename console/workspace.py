@@ -52,7 +52,7 @@ class Workspace:
         self.store = Store(self.root.path / "console.db", readonly=readonly)
         self._registry: Registry | None = None
         self._glance: Path | None = None
-        self._trees = TreeReader()
+        self._trees = TreeReader(self.root.path / "cache" / "trees", writes=not readonly)
         self._spent: dict[str, Spent] = {}
         self._spent_at, self._spent_seen = 0.0, -1
         self._phase_marks = self._marks()
@@ -148,9 +148,9 @@ class Workspace:
         folder = self.project.configs / "phases"
         return sorted((f.name, f.stat().st_mtime_ns) for f in folder.glob("*.yaml"))
 
-    def tree(self) -> Tree:
-        """The project's source as it is now."""
-        return self._trees.read(self.project.folder)
+    def tree(self, *, with_git: bool = True) -> Tree:
+        """The project's source as it is now. `with_git`: also the commit it is at, which only what is started must know."""
+        return self._trees.read(self.project.folder, with_git=with_git)
 
     def choose(self, phase: Phase, preset: str | None = None, overrides: dict[str, Any] | None = None) -> Resolved:
         """A phase at a preset: the one named, else the one that was used last, else its default."""
@@ -166,7 +166,7 @@ class Workspace:
     ) -> PhaseStanding:
         """How the phase stands at this preset, from what is here; on another host, from what ran there alone."""
         key = (self.project.name, phase.phase, resolved.preset)
-        rows = self.store.runs_of(*key, resolved.variant, resolved.family)
+        rows = self.store.deciding_runs(*key, resolved.variant, resolved.family)
         standing = judge_phase(
             phase,
             resolved,

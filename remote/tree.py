@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import json
 import os
 import re
 import shutil
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from remote.kept import keep, read_kept
 
 if TYPE_CHECKING:
     from engine.protocol.layout import Root
@@ -86,26 +90,66 @@ def _hash(files: Any) -> str:
     return digest.hexdigest()[:16]
 
 
+_Marks = tuple[int, int, int, int, int]
+"""Size, mtime, ctime, inode and mode of a file: ctime moves with whatever is done to it, also by who sets the mtime back."""
+
+
 @dataclass(frozen=True)
 class _Seen:
     """A file as it was the last time: hashed again only when its marks have changed."""
 
-    marks: tuple[int, int, int, int]
+    marks: _Marks
     file: TreeFile
+    is_settled: bool
+    """It had not been touched for a while when it was hashed, so no edit can hide behind the same marks."""
+
+
+_SETTLED_NS = 2_000_000_000
+"""A file that was touched just before it was hashed may be edited again within one tick of the clock, and look the same."""
+_WORTH_KEEPING = 20
+"""So many files hashed cost more than writing the list; of fewer it is not worth it."""
+_MOST_PROJECTS = 50
 
 
 class TreeReader:
-    """Reads trees, hashing again only the files whose stat has changed since the last time."""
+    """Reads trees, hashing again only the files whose marks have changed since the last time, also that of an earlier process."""
 
-    def __init__(self) -> None:
+    def __init__(self, cache: Path | None = None, *, writes: bool = True) -> None:
+        """`cache`: the folder in which hashes are kept for the next process."""
+        self._cache, self._writes = cache, writes
         self._known: dict[str, _Seen] = {}
+        self._restored: set[str] = set()
+        self._hashed = 0
 
-    def read(self, folder: Path) -> Tree:
+    def read(self, folder: Path, *, with_git: bool = True) -> Tree:
         """The tree of a folder as it is now."""
         top = str(folder)
-        state = _GitState(folder) if is_in_git(folder) else None
+        if top not in self._restored:
+            self._restored.add(top)
+            self._restore(top)
+        state = _GitState(folder) if with_git and is_in_git(folder) else None
         files = tuple(f for f in (self._file(top, name) for name in sorted(names(folder))) if f is not None)
+        if self._hashed >= _WORTH_KEEPING:
+            self._hashed = 0
+            self._keep(top, files)
         return Tree(folder, files, state.read() if state else {})
+
+    def _kept_file(self, top: str) -> Path | None:
+        return self._cache / hashlib.blake2b(top.encode(), digest_size=16).hexdigest() if self._cache else None
+
+    def _restore(self, top: str) -> None:
+        file = self._kept_file(top)
+        body = read_kept(file) if file is not None else None
+        for name, digest, executable, *marks in json.loads(body) if body else ():
+            self._known[f"{top}/{name}"] = _Seen((*marks,), TreeFile(name, digest, marks[0], executable), True)
+
+    def _keep(self, top: str, files: tuple[TreeFile, ...]) -> None:
+        file = self._kept_file(top)
+        if file is None or not self._writes:
+            return
+        seen = [s for f in files if (s := self._known.get(f"{top}/{f.path}")) is not None and s.is_settled]
+        told = [[s.file.path, s.file.digest, s.file.executable, *s.marks] for s in seen]
+        keep(file, json.dumps(told, separators=(",", ":")).encode(), _MOST_PROJECTS)
 
     def _file(self, top: str, name: str) -> TreeFile | None:
         path = f"{top}/{name}"
@@ -113,14 +157,16 @@ class TreeReader:
             about = os.lstat(path)
             if not stat.S_ISREG(about.st_mode):
                 return None if not os.path.isfile(path) else self._linked(Path(path), name)
-            marks = (about.st_size, about.st_mtime_ns, about.st_ino, about.st_mode)
+            marks = (about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino, about.st_mode)
             seen = self._known.get(path)
             if seen is not None and seen.marks == marks:
                 return seen.file
+            is_settled = about.st_ctime_ns < time.time_ns() - _SETTLED_NS
             file = TreeFile(name, _digest(Path(path), about), about.st_size, bool(about.st_mode & stat.S_IXUSR))
+            self._hashed += 1
         except OSError:  # deleted meanwhile, or listed by git and gone
             return None
-        self._known[path] = _Seen(marks, file)
+        self._known[path] = _Seen(marks, file, is_settled)
         return file
 
     def _linked(self, path: Path, name: str) -> TreeFile:

@@ -37,6 +37,7 @@ _LIVE_S = 1.0  # how often live runs are read on
 
 
 class CompareScreen(ConsoleScreen):
+    CSS_PATH = Path(__file__).with_name("compare.tcss")
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("compare"))
     VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]
 

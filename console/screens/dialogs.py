@@ -7,13 +7,14 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList, Static
+
+from console.screens.dialog import Dialog
 
 _CANCEL: list[BindingType] = [Binding("escape", "cancel", "Cancel")]
 
 
-class Ask(ModalScreen[str | None]):
+class Ask(Dialog[str | None]):
     """A line of text, refused while it is empty."""
 
     BINDINGS: ClassVar[list[BindingType]] = _CANCEL
@@ -36,7 +37,7 @@ class Ask(ModalScreen[str | None]):
         self.dismiss(None)
 
 
-class Confirm(ModalScreen[bool]):
+class Confirm(Dialog[bool]):
     """Yes or no; nothing happens by a key pressed by mistake."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("y", "yes", "Yes"), Binding("escape,n", "cancel", "No")]
@@ -58,7 +59,7 @@ class Confirm(ModalScreen[bool]):
         self.dismiss(False)
 
 
-class Pick(ModalScreen[str | None]):
+class Pick(Dialog[str | None]):
     """One of a few things, each with what it is."""
 
     BINDINGS: ClassVar[list[BindingType]] = _CANCEL
@@ -81,7 +82,7 @@ class Pick(ModalScreen[str | None]):
         self.dismiss(None)
 
 
-class Installing(ModalScreen[bool]):
+class Installing(Dialog[bool]):
     """What pip says while the missing part is installed."""
 
     BINDINGS: ClassVar[list[BindingType]] = []

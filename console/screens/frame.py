@@ -43,8 +43,17 @@ class ConsoleScreen(Screen[None]):
         self.call_after_refresh(self.back_to_pane, self.app.recalled("panes", {}).get(self.name_in_keys))
 
     def on_screen_resume(self) -> None:
-        if self.app.looked is not None and self.is_mounted:
-            self.show(self.app.looked)
+        if self.size:  # else it has never been laid out: lines are made for a width, and the first one is about to come
+            self.catch_up()
+
+    def on_resize(self) -> None:
+        self.call_next(self.catch_up)
+
+    def catch_up(self) -> None:
+        """Show the newest look as it fits here now."""
+        looked = self.app.newest_look()
+        if looked is not None and self.is_mounted:
+            self.show(looked)
         self.freshen()
 
     def freshen(self) -> None:

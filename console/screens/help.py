@@ -10,10 +10,10 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Label, Static
 
 from console.keys import Key, keys_of, spoken
+from console.screens.dialog import Dialog
 from console.words import SIGNS, STYLES
 
 NO_KEYMAP: Mapping[str, str] = {}
@@ -40,7 +40,7 @@ _STATES = (
 )
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Dialog[None]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark", "close", "Close")]
 
     def __init__(self, screen: str, keymap: Mapping[str, str] | None = None) -> None:

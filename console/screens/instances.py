@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -29,6 +30,7 @@ _TYPES_S = 60.0
 
 
 class InstancesScreen(ConsoleScreen):
+    CSS_PATH = Path(__file__).with_name("instances.tcss")
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("instances"))
     HORIZONTAL_BREAKPOINTS = [(0, "-small"), (120, "-normal")]
 

@@ -14,11 +14,11 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Input, Label, Static
 
 from console.errors import UserError
 from console.launch.rehearsal import Rehearsal, words
+from console.screens.dialog import Dialog
 from console.widgets.turn import Turn
 from engine.config.errors import ConfigError
 from engine.config.layers import parse_overrides
@@ -41,7 +41,7 @@ Check = Callable[[Launch], None]
 """Raises UserError or ConfigError where this can't be started."""
 
 
-class LaunchDialog(ModalScreen[Launch | None]):
+class LaunchDialog(Dialog[Launch | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Cancel"),
         Binding("enter", "start", "Start", priority=True),

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Label
 
 from console.launch.resolved import whoami
 from console.messages import Asked, Done
 from console.runs.notes import check_tag, tag_changes
+from console.screens.dialog import Dialog
 from console.screens.dialogs import Ask, Confirm
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class DeleteAnswer:
         self.with_files, self.reason = with_files, reason
 
 
-class DeleteDialog(ModalScreen[DeleteAnswer | None]):
+class DeleteDialog(Dialog[DeleteAnswer | None]):
     """What goes, what stays, what speaks against it; typed, so that no key pressed by mistake deletes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

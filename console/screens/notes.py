@@ -9,7 +9,6 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList
 
 from console.keys import bindings
@@ -17,6 +16,7 @@ from console.messages import Done
 from console.runs.index import RunIndex
 from console.runs.notes import Note
 from console.screens import many
+from console.screens.dialog import Dialog
 from console.widgets.rows import Rows
 from console.words import ago
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _LOOK_S = 0.5
 
 
-class NotesScreen(ModalScreen[None]):
+class NotesScreen(Dialog[None]):
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("notes"))
 
     app: ConsoleApp

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import threading
 import time
+from pathlib import Path
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -31,6 +32,7 @@ _READ_S = 3.0
 
 
 class RegistryScreen(ConsoleScreen):
+    CSS_PATH = Path(__file__).with_name("registry.tcss")
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("registry"))
     HORIZONTAL_BREAKPOINTS = [(0, "-small"), (110, "-normal")]
 

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Label, Static
 
+from console.screens.dialog import Dialog
 from console.settings import LaunchCaps
 from console.words import usd
 from remote.cloud.caps import BadCap, caps_for
@@ -18,7 +18,7 @@ from remote.cloud.cloud_paths import safe_name
 _FIELDS = ("name", "hours", "usd", "idle")
 
 
-class RentDialog(ModalScreen[list[str] | None]):
+class RentDialog(Dialog[list[str] | None]):
     """Returns the words of `instances launch …`, agreed to."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel")]

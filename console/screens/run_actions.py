@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from pathlib import Path
 
 from console.reading.replay import ReplayView, replay_of
 from console.reading.view import RunView
@@ -24,6 +25,7 @@ VIEWS = ("", "-charts", "-log", "-side")
 class RunActions(ConsoleScreen):
     """What a run's screen can be asked for."""
 
+    CSS_PATH = Path(__file__).with_name("run.tcss")
     view: RunView
     advice: Advice | None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -28,6 +29,7 @@ _NATURAL_DESCENDING = ("took", "cost", "seed")
 
 
 class RunsScreen(ConsoleScreen):
+    CSS_PATH = Path(__file__).with_name("runs.tcss")
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("runs"))
 
     def __init__(self) -> None:

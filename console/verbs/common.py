@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 
 def workspace() -> Workspace:
-    space = Workspace(find_project())
+    """The user's own; under `--readonly` a glance that writes nothing."""
+    space = Workspace(find_project(), readonly=os.environ.get("FRACTAL_READONLY") == "1")
     space.tell = lambda line: print(f"fractal-console: {line}", file=sys.stderr, flush=True)
     return space
 
@@ -26,7 +28,8 @@ def up_to_date() -> Workspace:
     """The same after hearing what goes on on other hosts: for verbs that show how things stand."""
     space = workspace()
     space.refresh()
-    space.catch_up()
+    if not space.readonly:
+        space.catch_up()
     return space
 
 

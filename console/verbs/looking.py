@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def phases(arguments: argparse.Namespace) -> int:
     space = up_to_date()
-    tree = space.tree()
+    tree = space.tree(with_git=False)
     standings = [space.standing(p, space.choose(p), tree) for p in space.project.phases.phases.values()]
     if arguments.json:
         spent = {name: s.__dict__ for name, s in space.spent().items()}
@@ -53,7 +53,7 @@ def without_terminal() -> int:
     """What `make run` prints where there is no terminal to open the console on."""
     space = workspace()
     space.refresh()
-    tree = space.tree()
+    tree = space.tree(with_git=False)
     standings = [space.standing(p, space.choose(p), tree) for p in space.project.phases.phases.values()]
     _print_phases(standings)
     for problem in space.project.phases.problems:
@@ -111,7 +111,7 @@ def _gate_json(g: GateStanding) -> dict[str, Any]:
 def show(arguments: argparse.Namespace) -> int:
     space = up_to_date()
     phase, resolved = chosen(space, arguments)
-    standing = space.standing(phase, resolved, space.tree())
+    standing = space.standing(phase, resolved, space.tree(with_git=False))
     if arguments.json:
         print_json(_phase_json(standing) | {"goal": phase.goal, "config": resolved.config})
         return 0
@@ -140,7 +140,7 @@ def _print_steps(standing: PhaseStanding) -> None:
 def gates(arguments: argparse.Namespace) -> int:
     space = up_to_date()
     phase, resolved = chosen(space, arguments)
-    standing = space.standing(phase, resolved, space.tree())
+    standing = space.standing(phase, resolved, space.tree(with_git=False))
     if arguments.json:
         print_json({"phase": phase.phase, "preset": resolved.preset, "gates": [_gate_json(g) for g in standing.gates]})
     else:

@@ -22,8 +22,8 @@ from tests.bench.spent import spent
 
 _FIRST_FRAME = """
 import os
-from console.cli import spare_the_collector
-spare_the_collector()
+from console import collector
+collector.rest()
 from console.app import ConsoleApp
 from console.workers import open_workspace
 

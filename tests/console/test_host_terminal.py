@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from console.errors import UserError
+from console.hosts import reached
 from console.store import Store
 from console.verbs import hosts as verbs
 from engine.protocol.layout import Root
@@ -33,10 +34,11 @@ def at_home(box: Box, root: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (project / "train.py").write_text("print(1)\n")
     monkeypatch.chdir(project)
     (home.path / "hosts.yaml").write_text("hosts: {box: {ssh: box}}")
-    real = verbs.desk
-    monkeypatch.setattr(
-        verbs, "desk", lambda *given: replace(real(*given), open=lambda named, desk: box.host(root.path))
-    )
+    real = reached.desk
+    for module in (verbs, reached):
+        monkeypatch.setattr(
+            module, "desk", lambda *given: replace(real(*given), open=lambda named, desk: box.host(root.path))
+        )
     return home
 
 

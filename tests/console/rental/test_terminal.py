@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from console.rental import terminal as instance_terminal
+from console.hosts import person
+from console.hosts.person import agree
 from console.rental.arguments import add_arguments
-from console.rental.terminal import agree, run_verb
+from console.rental.terminal import run_verb
 from remote.cloud.fake_account import DEMO_KEY, FakeAccount
 from remote.cloud.fake_lambda import FakeLambda
 
@@ -48,13 +49,13 @@ def test_without_a_person_a_launch_is_not_agreed_to(account: FakeAccount, capsys
 
 @pytest.mark.parametrize(("answer", "yes"), [("y", True), ("yes", True), ("", False), ("no", False), ("launch", False)])
 def test_only_yes_is_yes(monkeypatch: pytest.MonkeyPatch, answer: str, yes: bool) -> None:
-    monkeypatch.setattr(instance_terminal, "is_somebody_there", lambda: True)
+    monkeypatch.setattr(person, "is_somebody_there", lambda: True)
     monkeypatch.setattr(sys, "stdin", io.StringIO(answer + "\n"))
     assert agree("Launch?") is yes
 
 
 def test_the_end_of_input_is_no(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(instance_terminal, "is_somebody_there", lambda: True)
+    monkeypatch.setattr(person, "is_somebody_there", lambda: True)
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     assert agree("Launch?") is False
 
