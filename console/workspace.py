@@ -245,8 +245,9 @@ class Workspace:
 
     def catch_up(self) -> None:
         """Hear other hosts of what was left open there; one that can't be reached is told, not waited for."""
-        for line in self.far.catch_up():
-            self.tell(line)
+        if not self.readonly:  # what is heard is written here
+            for line in self.far.catch_up():
+                self.tell(line)
         self.refresh()
 
     def paths(self, run_id: str) -> RunPaths:
@@ -264,7 +265,8 @@ class Workspace:
 
     def attach(self, run_id: str) -> None:
         """Have a copy of a remote run grow here; nothing to do for one of this machine."""
-        self.far.attach(run_id)
+        if not self.readonly:
+            self.far.attach(run_id)
 
     def queue(self) -> list[dict[str, Any]]:
         """Who holds a slot of this machine and who waits."""

@@ -36,7 +36,7 @@ def folder_of(run: Path) -> Path:
 
 def keep(view: RunView) -> bool:
     """Write what the view has read; False where that would not pay, or can't be done."""
-    if sum(view.offsets.values()) - view.cached_bytes < WORTH_BYTES:
+    if sum(view.offsets.values()) - view.cached_bytes < WORTH_BYTES or not _is_ours(view.paths.folder):
         return False
     columns = {name: one.columns() for name, one in view.series.items()}
     head = {
@@ -66,6 +66,11 @@ def keep(view: RunView) -> bool:
         return False  # a full disk: the run is read anew next time
     view.cached_bytes = sum(view.offsets.values())
     return True
+
+
+def _is_ours(run: Path) -> bool:
+    """Nothing is laid into a colleague's root, which one may only be looking at."""
+    return run.exists() and run.stat().st_uid == os.getuid()
 
 
 def _summary(view: RunView, name: str) -> list[Any]:

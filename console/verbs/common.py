@@ -28,8 +28,7 @@ def up_to_date() -> Workspace:
     """The same after hearing what goes on on other hosts: for verbs that show how things stand."""
     space = workspace()
     space.refresh()
-    if not space.readonly:
-        space.catch_up()
+    space.catch_up()
     return space
 
 
