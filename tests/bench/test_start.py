@@ -24,20 +24,32 @@ _FIRST_FRAME = """
 import os
 from console import collector
 collector.rest()
+from console.cli import parser
+arguments = parser([]).parse_args([])  # as `fractal-console` alone comes here, but for the terminal that it asks for
+from engine.protocol.layout import default_root
+from console.settings import prepare_terminal, settings_or_default
+settings, problem = settings_or_default(default_root())
+prepare_terminal(settings)
 from console.app import ConsoleApp
 from console.workers import open_workspace
 
 class Once(ConsoleApp):
+    def on_ready(self):
+        super().on_ready()
+        self.call_after_refresh(self.drawn)
+
     def on_looked(self, message):
         super().on_looked(message)
-        self.call_after_refresh(self.shown)
+        self.call_after_refresh(self.drawn)
 
-    def shown(self):
+    def drawn(self):
+        if self.looked is None:
+            return
         lines = ["".join(s.text for s in strip) for strip in self.screen._compositor.render_strips()]
         self.is_useful = any("phase7-ouroboros" in line and "failed" in below for line, below in zip(lines, lines[1:]))
         self.exit()
 
-app = Once(open_workspace())
+app = Once(open_workspace(), settings, problem)
 app.run(headless=True, size=(120, 40))
 os._exit(0 if app.is_useful else 3)
 """
