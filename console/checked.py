@@ -83,8 +83,9 @@ def _code() -> bytes:
     import engine.config
     import engine.protocol
 
-    folders = [*engine.config.__path__, *engine.protocol.__path__, str(Path(__file__).parent / "launch")]
-    files = [__file__, *(file for folder in folders for file in _sources(folder))]
+    console = Path(__file__).parent
+    folders = [*engine.config.__path__, *engine.protocol.__path__, str(console), str(console / "launch")]
+    files = [file for folder in folders for file in _sources(folder)]
     files += [found for name in ("pydantic", "yaml") if (found := _origin(name)) is not None]
     return "\n".join(f"{file} {_marks(file)}" for file in files).encode()
 

@@ -6,16 +6,20 @@ Parsing comes first, heavy imports after: `--help` answers at once.
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 from console import collector
 from console.errors import foreseen
+
+if TYPE_CHECKING:
+    import argparse
 
 # verb → (module, what it does, group). The module has `add_arguments(parser, verb)` in `console.verbs.words` and `run`.
 VERBS: dict[str, tuple[str, str]] = {
@@ -33,16 +37,16 @@ VERBS: dict[str, tuple[str, str]] = {
     "tag": ("finding", "put tags on runs (--remove takes them off)"),
     "note": ("finding", "write a note or a learning on a phase or a run"),
     "notes": ("finding", "search the notes and learnings (--export prints them as a log)"),
-    "status": ("looking", "the state of one run, with its because"),
+    "status": ("going", "the state of one run, with its because"),
     "why": ("why", "what went wrong with a run, or keeps a phase's gates shut, and the way out"),
     "logs": ("following", "the log of a run (-f follows)"),
     "events": ("following", "the events of a run (-f follows)"),
     "replay": ("replaying", "a run that is over as it went, at any speed"),
     "stop": ("running", "stop a run or a plan: SIGINT, then SIGTERM, then SIGKILL"),
     "checkpoint": ("running", "ask a run for a checkpoint (SIGUSR2)"),
-    "queue": ("looking", "who holds a slot of this host and who waits"),
-    "plans": ("looking", "list plans, newest first"),
-    "plan": ("looking", "how far a plan is"),
+    "queue": ("going", "who holds a slot of this host and who waits"),
+    "plans": ("going", "list plans, newest first"),
+    "plan": ("going", "how far a plan is"),
     "resume": ("running", "go on with a plan whose executor was killed"),
     "tick": ("judging", "tick a manual check (--undo takes it back)"),
     "override": ("judging", "accept a failed check, with a reason (--undo takes it back)"),
@@ -63,6 +67,8 @@ VERBS: dict[str, tuple[str, str]] = {
 
 def parser(typed: Sequence[str] | None = None) -> argparse.ArgumentParser:
     """The command line; with what was typed, only the verbs in it get their arguments, so that `--help` answers at once."""
+    import argparse
+
     from console.verbs import words
 
     top = argparse.ArgumentParser(
@@ -88,12 +94,19 @@ def parser(typed: Sequence[str] | None = None) -> argparse.ArgumentParser:
     return top
 
 
+def parsed(typed: Sequence[str]) -> Any:
+    """What was typed. Nothing, which opens the console, needs no parser: making one is a thirtieth of the start."""
+    if typed:
+        return parser(typed).parse_args(typed)
+    return SimpleNamespace(verb=None, version=False, plain=False, readonly=False, demo=False)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; every foreseeable problem ends in one clear line."""
     _survive_any_locale()
     collector.rest()
     typed = sys.argv[1:] if argv is None else argv
-    arguments = parser(typed).parse_args(typed)
+    arguments = parsed(typed)
     if arguments.version:
         from engine.protocol.version import VERSION
 
@@ -129,7 +142,7 @@ def _version() -> str:
         return "(not installed)"
 
 
-def _dispatch(arguments: argparse.Namespace) -> int:
+def _dispatch(arguments: Any) -> int:
     arguments.readonly = arguments.readonly or os.environ.get("FRACTAL_READONLY") == "1"
     if arguments.verb is None:
         return _open_console(arguments)
@@ -155,15 +168,18 @@ def _said_to_all(readonly: bool) -> Iterator[None]:
         os.environ["FRACTAL_READONLY"] = before or ""
 
 
-def _open_console(arguments: argparse.Namespace) -> int:
+def _open_console(arguments: Any) -> int:
     """The screen on a terminal; elsewhere the phases and what to type next."""
     if sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb"):
         from dataclasses import replace
 
+        from console.checked import Checked
         from console.settings import prepare_terminal, settings_or_default
         from engine.protocol.layout import default_root
 
-        settings, problem = settings_or_default(default_root())
+        root = default_root()
+        checked = Checked(root / "cache" / "checked", writes=not arguments.readonly)
+        settings, problem = settings_or_default(root, checked)
         plain, readonly = settings.plain or arguments.plain, settings.readonly or arguments.readonly
         settings = replace(settings, plain=plain, readonly=readonly)
         prepare_terminal(settings)

@@ -27,8 +27,18 @@ class ConsoleScreen(Screen[None]):
     _is_settled = False
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(classes=" ".join(self._first_classes()))
         self._compositor = Painter()
+        self._fitted: object = None
+        # It is styled when it is mounted; Textual would first read every style sheet again, as after a change of the theme.
+        self._css_update_count = self.app._css_update_count
+
+    def _first_classes(self) -> list[str]:
+        """Those that the first resize would bring, and with it a second styling and layout of everything."""
+        size = self.app.size
+        of_width = [name for least, name in sorted(self.HORIZONTAL_BREAKPOINTS or ()) if size.width >= least]
+        of_height = [name for least, name in sorted(self.VERTICAL_BREAKPOINTS or ()) if size.height >= least]
+        return [*of_width[-1:], *of_height[-1:], *(["-plain"] if self.app.plain else [])]
 
     @property
     def crumbs(self) -> list[str]:
@@ -39,19 +49,25 @@ class ConsoleScreen(Screen[None]):
         """Take over the newest look at the world."""
 
     def on_mount(self) -> None:
-        self.set_class(self.app.plain, "-plain")
         self.call_after_refresh(self.back_to_pane, self.app.recalled("panes", {}).get(self.name_in_keys))
 
     def on_screen_resume(self) -> None:
-        if self.size:  # else it has never been laid out: lines are made for a width, and the first one is about to come
-            self.catch_up()
+        if any(
+            masthead.size for masthead in self.query(Masthead)
+        ):  # else it is about to be laid out for the first time
+            self._fitted = None
+            self.fit()
 
     def on_resize(self) -> None:
-        self.call_next(self.catch_up)
+        self.call_next(self.fit)
 
-    def catch_up(self) -> None:
-        """Show the newest look as it fits here now."""
+    def fit(self) -> None:
+        """Show the newest look for the widths that there are now."""
         looked = self.app.newest_look()
+        fitted = (looked, [pane.size for pane in self.query(".pane")])
+        if fitted == self._fitted:
+            return
+        self._fitted = fitted
         if looked is not None and self.is_mounted:
             self.show(looked)
         self.freshen()

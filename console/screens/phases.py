@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from console.standing import PhaseStanding
     from engine.config.phase import Phase
 
+_FRAME = 4
+"""Cells of a pane's border and padding."""
 _MOST_TALL = 8
 """Steps that get a line for their files; more would push the gates out of sight."""
 
@@ -59,8 +61,12 @@ class PhasesScreen(ConsoleScreen):
     def on_mount(self) -> None:
         self.query_one("#phase-list").focus()
         self.query_one("#about").border_title = "Goal"
-        names = list(self.app.space.project.phases.phases)
-        self.rows("phase-list").show([(n, Text(n)) for n in names])
+        looked = self.app.newest_look()
+        if looked is None:
+            names = list(self.app.space.project.phases.phases)
+            self.rows("phase-list").show([(n, Text(n)) for n in names])
+        else:
+            self.show(looked)
         self.rows("phase-list").choose(self.app.recalled("phase", ""))
 
     @property
@@ -79,7 +85,7 @@ class PhasesScreen(ConsoleScreen):
             s for s in looked.standings.values() if self.wanted in f"{s.phase.phase} {s.phase.title} {s.state}".lower()
         ]
         rows = self.rows("phase-list")
-        width = rows.scrollable_content_region.width
+        width = rows.scrollable_content_region.width or self.assumed_columns("phase-list")
         rows.show([(s.phase.phase, phase_line(s, looked.spent.get(s.phase.phase), width)) for s in found])
         if looked.problems != self._problems:
             self._problems = looked.problems
@@ -104,11 +110,17 @@ class PhasesScreen(ConsoleScreen):
             about.border_title = s.phase.title
             about.update(goal_text(s.phase.goal))
         steps = self.rows("steps")
-        rows = step_rows(s, steps.size.width, self.shows_files(s))
+        rows = step_rows(s, steps.size.width or self.assumed_columns("steps"), self.shows_files(s))
         steps.show(rows, f"Steps at {s.preset} — {sum_line(s)}")
         self.show_files()
         title = f"Gates at {s.preset} — {s.checks_passed} of {s.checks} checks passed"
-        self.rows("gates").show(gate_rows(s, self.rows("gates").size.width), title)
+        columns = self.rows("gates").size.width or self.assumed_columns("gates")
+        self.rows("gates").show(gate_rows(s, columns), title)
+
+    def assumed_columns(self, pane: str) -> int:
+        """What the style sheet will leave to the lines of a pane; corrected once it has been laid out, where that is wrong."""
+        left = 26 if self.has_class("-small") else 36
+        return (left if pane == "phase-list" else self.app.size.width - left) - _FRAME
 
     def show_files(self) -> None:
         """What the chosen step reads and makes, under the steps where each has no line for it."""

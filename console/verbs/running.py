@@ -13,7 +13,7 @@ from console.reading.follow import follow_plan, follow_run
 from console.rental.ending import Wanted, ending_words, policy
 from console.rental.hosting import rented
 from console.verbs.common import chosen, print_json, workspace
-from console.verbs.looking import find_plan
+from console.verbs.going import find_plan
 from console.words import coloured, duration, shown_state, table
 from console.workspace import Workspace
 from engine.config.phase import Phase, Step

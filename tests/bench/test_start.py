@@ -24,11 +24,13 @@ _FIRST_FRAME = """
 import os
 from console import collector
 collector.rest()
-from console.cli import parser
-arguments = parser([]).parse_args([])  # as `fractal-console` alone comes here, but for the terminal that it asks for
+from console.cli import parsed
+arguments = parsed([])  # as `fractal-console` alone comes here, but for the terminal that it asks for
 from engine.protocol.layout import default_root
+from console.checked import Checked
 from console.settings import prepare_terminal, settings_or_default
-settings, problem = settings_or_default(default_root())
+root = default_root()
+settings, problem = settings_or_default(root, Checked(root / "cache" / "checked"))
 prepare_terminal(settings)
 from console.app import ConsoleApp
 from console.workers import open_workspace
