@@ -11,13 +11,18 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from console import errors
-from console.store import Store
+from console.standing import _deciding, _runs_of
+from console.store import RunRow, Store
+from engine.config.phase import Step
 from engine.protocol.durable import create_once, write_json
 from engine.protocol.events import encode
+from engine.protocol.evidence import Evidence
 from engine.protocol.layout import Root
 from engine.protocol.spec import RunSpec
 from engine.protocol.status import Status
@@ -414,3 +419,33 @@ def test_the_index_hears_the_newest_values_of_a_run_that_goes_on(store: Store, t
     store.refresh(root)
     assert index.shown(["live"])["live"][1] == {"loss": 2.0}
     index.close()
+
+
+def test_the_deciding_runs_decide_as_all_of_them_would(root: Root, store: Store) -> None:
+    """The quick query against the slow obvious one: whatever is judged from the runs of a variant comes out the same."""
+    dice = random.Random(5)
+    for round_ in range(20):
+        for at in range(dice.choice([1, 5, 40])):
+            one = spec(
+                f"r{round_}-{at}",
+                phase=f"phase{round_}",
+                created=float(dice.randrange(12)),  # some at the same moment
+                variant=dice.choice(["cpu", "cpu", "cpu+seed=1", "other"]),
+                family=dice.choice(["f", "f", "g"]),
+                seed=dice.choice([0, 1]),
+                code=dice.choice(["c", "d"]),
+            )
+            store.put_run(one, Status(dice.choice(["succeeded", "failed", "running", "lost"]), "told"))
+        for variant in ("cpu", "cpu+seed=1"):
+            chosen: Any = SimpleNamespace(variant=variant, family="f")
+            named = ("p", f"phase{round_}", "cpu", variant, "f")
+            assert judged(store.deciding_runs(*named), chosen) == judged(store.runs_of(*named), chosen)
+
+
+def judged(rows: list[RunRow], chosen: Any) -> tuple[str | None, list[str]]:
+    """The run that stands for the step, and those whose evidence is read."""
+    runs = _runs_of(Step("s", "true"), rows, chosen)
+    return (
+        runs[0].run_id if runs else None,
+        [e.run_id for e in _deciding(runs, lambda r: Evidence(r.run_id, "s", r.state))],
+    )

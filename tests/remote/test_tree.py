@@ -167,3 +167,74 @@ def test_a_link_to_a_file_is_read_and_one_to_a_folder_is_not(tmp_path: Path) -> 
     (tmp_path / "l.py").symlink_to("a.py")
     (tmp_path / "e").symlink_to("d")
     assert [f.path for f in TreeReader().read(tmp_path).files] == ["a.py", "d/b.py", "l.py"]
+
+
+# Hashes that are kept for the next process
+
+
+@pytest.fixture
+def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "many"
+    write(folder, {f"m{at}.py": f"x = {at}" for at in range(30)})
+    monkeypatch.setattr("remote.tree._SETTLED_NS", -(10**9))  # ctime can't be set back
+    return folder
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of files that are hashed from now on."""
+    from remote import tree
+
+    calls: list[str] = []
+    real = tree._digest
+    monkeypatch.setattr(tree, "_digest", lambda path, about: (calls.append(path.name), real(path, about))[1])
+    return calls
+
+
+def test_the_next_process_hashes_only_what_has_changed(many: Path, tmp_path: Path, hashed: list[str]) -> None:
+    cache = tmp_path / "cache"
+    first = TreeReader(cache).read(many)
+    assert len(hashed) == 30
+    del hashed[:]
+    assert TreeReader(cache).read(many).files == first.files
+    assert hashed == []
+    write(many, {"m7.py": "x = 70", "new.py": "y"})
+    assert TreeReader(cache).read(many).files == TreeReader().read(many).files
+    assert hashed[:2] == ["m7.py", "new.py"]
+
+
+def test_an_edit_that_keeps_size_and_time_is_seen(many: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    before = TreeReader(cache).read(many)
+    about = (many / "m7.py").stat()
+    (many / "m7.py").write_text("x = 8")
+    os.utime(many / "m7.py", ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert TreeReader(cache).read(many).hash != before.hash
+
+
+def test_what_was_touched_just_now_is_hashed_again(
+    many: Path, tmp_path: Path, hashed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two edits within one tick of the clock leave the same marks."""
+    monkeypatch.setattr("remote.tree._SETTLED_NS", 2_000_000_000)
+    TreeReader(tmp_path / "cache").read(many)
+    del hashed[:]
+    TreeReader(tmp_path / "cache").read(many)
+    assert len(hashed) == 30
+
+
+@pytest.mark.parametrize("damage", [b"", b"x\n[]", b"[["])
+def test_a_damaged_list_of_hashes_is_passed_over(many: Path, tmp_path: Path, damage: bytes) -> None:
+    right = TreeReader(tmp_path / "cache").read(many)
+    (kept,) = (tmp_path / "cache").iterdir()
+    kept.write_bytes(damage)
+    assert TreeReader(tmp_path / "cache").read(many).hash == right.hash
+
+
+def test_one_who_may_not_write_keeps_no_hashes(many: Path, tmp_path: Path) -> None:
+    TreeReader(tmp_path / "cache", writes=False).read(many)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_without_git_the_files_are_the_same(many: Path) -> None:
+    assert TreeReader().read(many, with_git=False).files == TreeReader().read(many).files
