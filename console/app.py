@@ -117,7 +117,15 @@ class ConsoleApp(TypeAhead):
             self.look()
 
     def on_ready(self) -> None:
-        self.call_after_refresh(collector.work)
+        self.call_after_refresh(self.after_first_frame)
+
+    def after_first_frame(self) -> None:
+        """What the first frame did without, while it is being looked at."""
+        collector.work()
+        for sheet in sorted(Path(__file__).parent.joinpath("screens").glob("*.tcss")):
+            if not self.stylesheet.has_source(str(sheet), ""):
+                self.stylesheet.read(sheet)
+        self.stylesheet.reparse()
 
     def choose_theme(self, name: str) -> None:
         """A theme by name; one that does not exist is told with the nearest that does."""

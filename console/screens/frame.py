@@ -5,8 +5,9 @@ A screen says where one is (`crumbs`) and takes over the newest look at the worl
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from textual._context import active_app
 from textual.screen import Screen
 
 from console.terminal.painter import Painter
@@ -27,18 +28,20 @@ class ConsoleScreen(Screen[None]):
     _is_settled = False
 
     def __init__(self) -> None:
-        super().__init__(classes=" ".join(self._first_classes()))
+        app = cast("ConsoleApp | None", active_app.get(None))
+        super().__init__(classes=" ".join(self.first_classes(app)) if app is not None else None)
         self._compositor = Painter()
         self._fitted: object = None
-        # It is styled when it is mounted; Textual would first read every style sheet again, as after a change of the theme.
-        self._css_update_count = self.app._css_update_count
+        if app is not None:
+            # It is styled when it is mounted; Textual would first read every style sheet again, as for another theme.
+            self._css_update_count = app._css_update_count
 
-    def _first_classes(self) -> list[str]:
+    def first_classes(self, app: ConsoleApp) -> list[str]:
         """Those that the first resize would bring, and with it a second styling and layout of everything."""
-        size = self.app.size
+        size = app.size
         of_width = [name for least, name in sorted(self.HORIZONTAL_BREAKPOINTS or ()) if size.width >= least]
         of_height = [name for least, name in sorted(self.VERTICAL_BREAKPOINTS or ()) if size.height >= least]
-        return [*of_width[-1:], *of_height[-1:], *(["-plain"] if self.app.plain else [])]
+        return [*of_width[-1:], *of_height[-1:], *(["-plain"] if app.plain else [])]
 
     @property
     def crumbs(self) -> list[str]:

@@ -6,13 +6,14 @@ make bench        or        .venv/bin/python -m pytest -c tests/bench/pytest.ini
 from __future__ import annotations
 
 import os
+import resource
+import shutil
 import statistics
+import subprocess
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
 
-from console.store import Store
 from engine.protocol.durable import write_json
 from engine.protocol.layout import Root
 from engine.protocol.spec import RunSpec, new_id
@@ -36,9 +37,9 @@ from console.app import ConsoleApp
 from console.workers import open_workspace
 
 class Once(ConsoleApp):
-    def on_ready(self):
-        super().on_ready()
+    def on_ready(self):  # before what the console puts off until the first frame is there
         self.call_after_refresh(self.drawn)
+        super().on_ready()
 
     def on_looked(self, message):
         super().on_looked(message)
@@ -48,12 +49,10 @@ class Once(ConsoleApp):
         if self.looked is None:
             return
         lines = ["".join(s.text for s in strip) for strip in self.screen._compositor.render_strips()]
-        self.is_useful = any("phase7-ouroboros" in line and "failed" in below for line, below in zip(lines, lines[1:]))
-        self.exit()
+        is_useful = any("phase7-ouroboros" in line and "failed" in below for line, below in zip(lines, lines[1:]))
+        os._exit(0 if is_useful else 3)
 
-app = Once(open_workspace(), settings, problem)
-app.run(headless=True, size=(120, 40))
-os._exit(0 if app.is_useful else 3)
+Once(open_workspace(), settings, problem).run(headless=True, size=(120, 40))
 """
 
 _EMPTY_APP = """
@@ -65,10 +64,9 @@ class Empty(App):
     def compose(self):
         yield Static("x")
     def on_mount(self):
-        self.call_after_refresh(self.exit)
+        self.call_after_refresh(os._exit, 0)
 
 Empty().run(headless=True, size=(120, 40))
-os._exit(0)
 """
 
 
@@ -87,23 +85,39 @@ def _root_with_runs(folder: Path, count: int) -> Root:
 
 
 def test_help_and_first_frame(tmp_path: Path) -> None:
+    """`first start ever`: nothing is compiled, nothing kept, no index. `first start`: compiled, as after an installation."""
     root = _root_with_runs(tmp_path / "root", 1000)
-    env = {**os.environ, "FRACTAL_ROOT": str(root.path)}
-    env |= {"PYTHONPATH": str(Path.cwd())}
-    with closing(Store(root.path / "console.db")) as store:  # as any console leaves it: the index knows every run
-        assert len(store.refresh(root)) == 1000
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    env |= {"FRACTAL_ROOT": str(root.path), "PYTHONPATH": str(Path.cwd()), "PYTHONPYCACHEPREFIX": str(tmp_path / "pyc")}
+    frame, empty_app = [sys.executable, "-c", _FIRST_FRAME], [sys.executable, "-c", _EMPTY_APP]
     print()
+    ever = once(frame, env)
+    shutil.rmtree(root.path / "cache")
+    (root.path / "console.db").unlink()
+    print(
+        f"first start ever: {ever:.3f} CPU-s; compiled, nothing kept, no index of the 1,000 runs: {once(frame, env):.3f}"
+    )
+    shutil.rmtree(root.path / "cache")
+    print(f"with the index as any console leaves it, nothing kept of phases and tree:  {once(frame, env):.3f}")
     print("python -c pass:                ", spent([sys.executable, "-c", "pass"]).words())
     print("fractal-console --help:        ", spent([sys.executable, "-m", "console", "--help"], env=env).words())
     print("fractal-console phases:        ", spent([sys.executable, "-m", "console", "phases"], env=env).words())
-    print("empty Textual app, first frame:", spent([sys.executable, "-c", _EMPTY_APP], env=env).words())
-    print("first useful frame, 1,000 runs:", spent([sys.executable, "-c", _FIRST_FRAME], env=env).words())
+    print("empty Textual app, first frame:", spent(empty_app, env=env).words())
+    print("first useful frame, 1,000 runs:", spent(frame, env=env).words())
     ours, empty = [], []
     for _ in range(7):  # in turns, so that both meet the same load
-        ours += spent([sys.executable, "-c", _FIRST_FRAME], runs=1, env=env).cpu_s
-        empty += spent([sys.executable, "-c", _EMPTY_APP], runs=1, env=env).cpu_s
+        ours.append(once(frame, env))
+        empty.append(once(empty_app, env))
     ratio = statistics.median(a / b for a, b in zip(ours, empty, strict=True))
     print(f"first useful frame over an empty app, 7 pairs in turns: {ratio:.2f} times")
+
+
+def once(argv: list[str], env: dict[str, str]) -> float:
+    """CPU seconds of a command, without a warm-up."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(argv, env=env, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_launching_a_run_costs(tmp_path: Path) -> None:
