@@ -61,6 +61,10 @@ class LogFile:
         self._head = self.read(0, FINGERPRINT)
         self._foot = self._read_foot()
 
+    @property
+    def descriptor(self) -> int:
+        return self._fd
+
     def close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain
 
+from console.logs import beside
 from console.logs import search as logsearch
 from console.logs import stamps as logtime
 from console.logs.index import BLOCK, Line, LogFile, LogIndex
@@ -60,8 +61,12 @@ def tally(
     file: LogFile, query: Query, stop: int, most: int = MOST_TALLIED, stopped: Callable[[], bool] = logsearch.never
 ) -> Tally:
     """All lines up to a byte that match; for a thread."""
-    found = array("Q", islice(logsearch.matching_lines(file, query, 0, stop, stopped), most + 1))
-    return Tally(query, found[:most], stop, capped=len(found) > most)
+    offsets = array("Q")
+    for batch in beside.found(file, query, 0, stop, stopped=stopped):
+        offsets.extend(batch)
+        if len(offsets) > most:
+            break
+    return Tally(query, offsets[:most], stop, capped=len(offsets) > most)
 
 
 class LogRows:
@@ -129,7 +134,7 @@ class LogRows:
         self._filtered_to = self.whole_stop
         return self._filtered_to
 
-    def keep_older(self, offsets: list[int]) -> int:
+    def keep_older(self, offsets: array[int]) -> int:
         """Older lines that match, newest first; gives how many rows the others moved down by."""
         self._kept = array("Q", reversed(offsets)) + self._kept
         return len(offsets)
@@ -168,13 +173,9 @@ def find_nearest(
     stopped: Callable[[], bool] = logsearch.never,
 ) -> tuple[int, bool] | None:
     """The nearest match after or before a byte and whether the search went around the end; for a thread."""
-    matches: Callable[..., Iterator[int]]
-    if direction > 0:
-        matches, parts = logsearch.matching_lines, ((start, stop), (0, start))
-    else:
-        matches, parts = logsearch.matching_lines_back, ((0, start), (start, stop))
+    parts = ((start, stop), (0, start)) if direction > 0 else ((0, start), (start, stop))
     for around, (first, last) in enumerate(parts):
-        for offset in matches(file, query, first, last, stopped):
+        for offset in chain.from_iterable(beside.found(file, query, first, last, direction < 0, stopped)):
             if passes is None or passes.matches(file.read(offset, offset + BLOCK).split(b"\n", 1)[0]):
                 return offset, bool(around)
     return None

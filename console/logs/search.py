@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from console.logs.index import LogFile
 from console.logs.text import plain
@@ -141,22 +142,29 @@ def matching_lines(
     file: LogFile, query: Query, start: int, stop: int, stopped: Callable[[], bool] = never
 ) -> Iterator[int]:
     """Where each matching line between two line starts begins, in order."""
-    chunk_start = start
-    while chunk_start < stop and not stopped():
-        data, following = _whole_lines(file, chunk_start, stop)
-        yield from _hits(data, chunk_start, query)
-        chunk_start = following
+    return chain.from_iterable(matches_by_chunk(file, query, start, stop, stopped))
 
 
 def matching_lines_back(
     file: LogFile, query: Query, start: int, stop: int, stopped: Callable[[], bool] = never
 ) -> Iterator[int]:
     """The same from the end: the newest match first."""
-    chunk_stop = stop
-    while chunk_stop > start and not stopped():
-        data, chunk_start = _whole_lines_back(file, start, chunk_stop)
-        yield from reversed(list(_hits(data, chunk_start, query)))
-        chunk_stop = chunk_start
+    return chain.from_iterable(matches_by_chunk(file, query, start, stop, stopped, back=True))
+
+
+def matches_by_chunk(
+    file: LogFile, query: Query, start: int, stop: int, stopped: Callable[[], bool] = never, back: bool = False
+) -> Iterator[list[int]]:
+    """The same chunk by chunk, also where a chunk holds none: the caller gets its turn every millisecond."""
+    while start < stop and not stopped():
+        if back:
+            data, first = _whole_lines_back(file, start, stop)
+            yield list(_hits(data, first, query))[::-1]
+            stop = first
+        else:
+            data, following = _whole_lines(file, start, stop)
+            yield list(_hits(data, start, query))
+            start = following
 
 
 def _whole_lines(file: LogFile, start: int, stop: int) -> tuple[bytes, int]:

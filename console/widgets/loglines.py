@@ -7,8 +7,8 @@ rows, `console.widgets.log` puts the prompt and the status line around them.
 
 from __future__ import annotations
 
-import time
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import partial
@@ -17,11 +17,11 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.worker import get_current_worker
+from textual.worker import Worker, WorkerState, get_current_worker
 
-from console.logs import search as logsearch
+from console.logs import beside
 from console.logs import stamps as logtime
-from console.logs.index import BLOCK, Change, Line, LogFile, count_newlines
+from console.logs.index import Change, Line, LogFile
 from console.logs.rows import MOST_FILTERED, LogRows, Tally, find_nearest, tally
 from console.logs.search import Query, QueryError, parse_query
 from console.widgets.logpage import LogPage
@@ -47,10 +47,11 @@ KEYS = (
     ("escape", "stop", "Stop searching; then drop the filter, then the search"),
 )
 
-BACKFILL_BLOCKS = 512
-"""Blocks counted per message while old lines are counted: 32 MiB, a few hundredths of a second."""
-FILTER_BATCH_S = 0.2
-FILTER_BATCH = 50_000
+
+def _cancelled() -> Callable[[], bool]:
+    """Whether the worker on whose thread this is asked was cancelled."""
+    worker = get_current_worker()
+    return lambda: worker.is_cancelled
 
 
 class LogLines(LogPage, can_focus=True):
@@ -93,7 +94,7 @@ class LogLines(LogPage, can_focus=True):
 
         generation: int
         query: Query
-        offsets: list[int]
+        offsets: array[int]
         done: bool
 
     def __init__(self, *, zone: tzinfo | None = None, name: str | None = None, id: str | None = None) -> None:
@@ -175,10 +176,9 @@ class LogLines(LogPage, can_focus=True):
 
     def _count_old_lines(self, file: LogFile, last: int, generation: int) -> None:
         """On a thread: count newlines backwards from a block, batch by batch."""
-        while last and not get_current_worker().is_cancelled:
-            first = max(0, last - BACKFILL_BLOCKS)
-            self.post_message(self.Backfilled(generation, first, count_newlines(file, first, last, last * BLOCK)))
-            last = first
+        for counts in beside.counted(file, last, _cancelled()):
+            last -= len(counts)
+            self.post_message(self.Backfilled(generation, last, counts))
 
     def on_log_lines_backfilled(self, message: Backfilled) -> None:
         if message.generation != self._generation or not self.rows:
@@ -267,16 +267,16 @@ class LogLines(LogPage, can_focus=True):
 
     def _search(self, find: partial[tuple[int, bool] | None], generation: int) -> None:
         """On a thread."""
-        worker = get_current_worker()
-        found = find(stopped=lambda: worker.is_cancelled)
-        if not worker.is_cancelled:
+        stopped = _cancelled()
+        found = find(stopped=stopped)
+        if not stopped():
             self.post_message(self.Found(generation, *(found or (None, False))))
 
     def _count_matches(self, file: LogFile, needle: Query, stop: int, generation: int) -> None:
         """On a thread: how many lines match, so that the status line can say which one this is."""
-        worker = get_current_worker()
-        found = tally(file, needle, stop, stopped=lambda: worker.is_cancelled)
-        if not worker.is_cancelled:
+        stopped = _cancelled()
+        found = tally(file, needle, stop, stopped=stopped)
+        if not stopped():
             self.post_message(self.Tallied(generation, found))
 
     def on_log_lines_tallied(self, message: Tallied) -> None:
@@ -318,19 +318,15 @@ class LogLines(LogPage, can_focus=True):
         self.run_worker(work, thread=True, group="filter", exclusive=True, exit_on_error=False)
 
     def _filter_old(self, file: LogFile, query: Query, stop: int, generation: int) -> None:
-        """On a thread: the lines that match, newest first, in batches bounded by count and time."""
-        worker = get_current_worker()
-        batch: list[int] = []
-        sent, started = 0, time.monotonic()
-        for offset in logsearch.matching_lines_back(file, query, 0, stop, lambda: worker.is_cancelled):
-            batch.append(offset)
-            if len(batch) >= FILTER_BATCH or time.monotonic() - started > FILTER_BATCH_S:
-                self.post_message(self.Filtered(generation, query, batch, done=False))
-                sent, batch, started = sent + len(batch), [], time.monotonic()
-            if sent + len(batch) >= MOST_FILTERED:
+        """On a thread: the lines that match, newest first, batch by batch."""
+        sent, stopped = 0, _cancelled()
+        for batch in beside.found(file, query, 0, stop, back=True, stopped=stopped):
+            self.post_message(self.Filtered(generation, query, batch, done=False))
+            sent += len(batch)
+            if sent >= MOST_FILTERED:
                 break
-        if not worker.is_cancelled:
-            self.post_message(self.Filtered(generation, query, batch, done=True))
+        if not stopped():
+            self.post_message(self.Filtered(generation, query, array("Q"), done=True))
 
     def on_log_lines_filtered(self, message: Filtered) -> None:
         if message.generation != self._generation or not self.rows or self.rows.filter is not message.query:
@@ -341,6 +337,12 @@ class LogLines(LogPage, can_focus=True):
             self.note = f"only the newest {MOST_FILTERED:,}" if self.row_count >= MOST_FILTERED else ""
         self._shift_scroll(added)
         self._status_changed()
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """A search that broke off has not looked at everything: say so."""
+        if event.state is WorkerState.ERROR:
+            self.busy = ""
+            self._say(str(event.worker.error))
 
     # ------------------------------------------------------------ time and step
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from textual import events
 from textual.app import App, ComposeResult
 from textual.drivers.headless_driver import HeadlessDriver
 
@@ -274,23 +275,40 @@ def test_a_gigabyte_is_searched_at_500_mb_a_second(big_log: Path, text: str) -> 
 
 
 class LogApp(App[None]):
+    """A log on a terminal that tells when it is written to."""
+
+    def __init__(self) -> None:
+        super().__init__(driver_class=CountingDriver)
+        self.written = asyncio.Event()
+
     def compose(self) -> ComposeResult:
         yield LogView()
 
+    def _display(self, screen: Any, renderable: Any) -> None:
+        super()._display(screen, renderable)
+        self.written.set()
 
-async def page_waits(app: LogApp, until: Callable[[], bool]) -> list[float]:
-    """Wall milliseconds from a key to its page, again and again."""
+
+async def key_waits(app: LogApp, until: Callable[[], bool]) -> list[float]:
+    """Wall milliseconds from a key at the driver to the terminal being written with the cursor moved, again and again."""
     waits: list[float] = []
     lines = app.query_one(LogView).lines
     while not until():
-        start = time.perf_counter()
-        await asyncio.sleep(0)
-        lines.action_cursor(-1)
-        for y in range(lines.room.height):
-            lines.render_line(y)
+        if lines.row_count < 2:  # a filter that has found nothing yet: no key moves anything
+            await asyncio.sleep(0.005)
+            continue
+        before, start = lines._cursor, time.perf_counter()
+        app.post_message(events.Key("down" if lines.cursor_row == 0 else "up", None))
+        while lines._cursor == before or not app.written.is_set():
+            app.written.clear()
+            await asyncio.wait_for(app.written.wait(), 10)
         waits.append((time.perf_counter() - start) * 1000)
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.02)
     return sorted(waits)
+
+
+def told(waits: list[float]) -> str:
+    return f"median {statistics.median(waits):.1f}, p95 {p95(waits):.1f}, most {waits[-1]:.1f}, n={len(waits)}"
 
 
 def p95(waits: list[float]) -> float:
@@ -298,27 +316,38 @@ def p95(waits: list[float]) -> float:
 
 
 @pytest.mark.parametrize("work", ["count", "search", "filter"])
-async def test_keys_are_answered_within_50_ms_meanwhile(big_log: Path, work: str) -> None:
+async def test_keys_are_answered_within_50_ms_meanwhile(
+    big_log: Path, work: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
     app = LogApp()
-    async with app.run_test(size=(120, 40)) as pilot:
+    found: dict[str, list[float]] = {}
+    took: list[float] = []
+
+    async def drive() -> None:
+        await asyncio.sleep(0.5)
         view = app.query_one(LogView)
+        view.lines.focus()
         view.open(big_log)
         if work != "count":
             await app.workers.wait_for_complete()
-            await pilot.pause()
+            end = time.perf_counter() + 2
+            found["idle"] = await key_waits(app, lambda: time.perf_counter() > end)
             view.lines.search("stands nowhere") if work == "search" else view.lines.set_filter("loss=0.77")
+        start, cpu = time.perf_counter(), time.process_time()
         running = asyncio.ensure_future(app.workers.wait_for_complete())
-        waits = await page_waits(app, running.done)
+        found["busy"] = await key_waits(app, running.done)
         await running
-        end = time.perf_counter() + 2
-        idle = await page_waits(app, lambda: time.perf_counter() > end)
+        took.extend((time.perf_counter() - start, time.process_time() - cpu))
+        app.exit()
+
+    await asyncio.gather(app.run_async(headless=False, size=(120, 40)), drive())
+    print(f"\n  a key until it is on screen while it {work}s: {told(found['busy'])} ms wall", end="")
+    print(f"; with nothing running {told(found['idle'])}" if "idle" in found else "", end="")
+    print(f"; the whole took {took[0]:.2f} s, {took[1]:.2f} s CPU with the keys", end="")
     load = os.getloadavg()[0]
-    print(
-        f"\n  a key and its page while it {work}s: median {statistics.median(waits):.1f}, p95 {p95(waits):.1f}", end=""
-    )
-    print(f" ms wall, n={len(waits)}; with nothing running {statistics.median(idle):.1f}, {p95(idle):.1f}", end="")
     print(f"; load {load:.1f} on {os.cpu_count()} cores", end="")
-    assert p95(waits) <= 50 or load > (os.cpu_count() or 1)
+    assert p95(found["busy"]) <= 50 or load > (os.cpu_count() or 1)
 
 
 def test_following_costs_little_at_2_hz(tmp_path: Path) -> None:
