@@ -3,7 +3,7 @@
 Guarantees: reads in chunks of a megabyte, so that other threads get their turn every millisecond and memory stays
 flat; stops when `stop()` says so; only whole lines count. A regular expression sees one line's text at a time, and only
 lines that hold its longest literal. Lower case matches both cases, as in editors; one capital letter asks for exact
-case. Has no threads of its own: the caller runs it on a worker.
+case. Has no threads of its own: `console.logs.beside` runs it in a process, or on the caller's thread.
 """
 
 from __future__ import annotations

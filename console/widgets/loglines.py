@@ -1,7 +1,7 @@
 """The lines of a log file on screen: opened, watched, searched, filtered, marked, gone to by time and step.
 
-Guarantees: search, filter and the counting of old lines run on threads that post messages and touch nothing else, so
-keys answer meanwhile; what a thread found in a file that is no longer open is not listened to. `LogPage` draws the
+Guarantees: search, filter and the counting of old lines run beside (`console.logs.beside`), on threads that only post
+messages, so keys answer meanwhile; what a thread found in a file that is no longer open is not listened to. `LogPage` draws the
 rows, `console.widgets.log` puts the prompt and the status line around them.
 """
 

@@ -10,6 +10,7 @@ CPU time, not wall time, wherever a figure has a goal: the machine may be shared
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import os
 import statistics
@@ -328,6 +329,8 @@ async def test_keys_are_answered_within_50_ms_meanwhile(
         await asyncio.sleep(0.5)
         view = app.query_one(LogView)
         view.lines.focus()
+        gc.collect()
+        gc.freeze()  # a full collection over pytest's own objects took up to 130 ms
         view.open(big_log)
         if work != "count":
             await app.workers.wait_for_complete()
@@ -338,6 +341,7 @@ async def test_keys_are_answered_within_50_ms_meanwhile(
         running = asyncio.ensure_future(app.workers.wait_for_complete())
         found["busy"] = await key_waits(app, running.done)
         await running
+        gc.unfreeze()
         took.extend((time.perf_counter() - start, time.process_time() - cpu))
         app.exit()
 
