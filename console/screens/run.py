@@ -29,6 +29,7 @@ from console.widgets.keyline import KeyLine
 from console.widgets.log import LogView
 from console.widgets.masthead import Masthead
 from console.widgets.runside import RunSide, chosen_event
+from console.widgets.statusline import StatusLine
 from engine.protocol.checks import Check
 from engine.protocol.gates import Verdict
 from engine.protocol.layout import RunPaths
@@ -60,12 +61,11 @@ class RunScreen(RunActions):
         self._gap_s = draw_gap_s()
         self._ear: Ear | None = None
         self._is_called = False
-        self._head = Text()
         self._judged: list[Verdict] = []
 
     def compose(self) -> ComposeResult:
         yield Masthead()
-        yield Static("", id="run-head")
+        yield StatusLine(id="run-head")
         with Horizontal(id="run-body"):
             with Vertical(id="run-left"):
                 yield Static("", id="what-now", classes="pane")
@@ -134,10 +134,7 @@ class RunScreen(RunActions):
             self.show_replay(self.replay)
 
     def show_head(self) -> None:
-        head = run_head(self.view)
-        if head != self._head or head.spans != self._head.spans:
-            self._head = head
-            self.query_one("#run-head", Static).update(head, layout=False)
+        self.query_one("#run-head", StatusLine).say(run_head(self.view))
 
     async def show_charts(self) -> None:
         """A chart per group of related metrics; made anew only when a group is new or grew."""

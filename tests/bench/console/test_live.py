@@ -57,16 +57,33 @@ class Live:
     dice: random.Random = field(default_factory=lambda: random.Random(1))
 
     def write(self, *, log: bool = False) -> float:
-        """One line of metrics, and of the log; returns when it was on the disk."""
+        """One line of metrics; with `log`, what a training run writes with it: a line of log, its progress, and every tenth
+        time what its supervisor measured. Returns when it was on the disk."""
         self.step += 1
+        now = time.time()
         values = {name: self.dice.random() for name in METRICS}
-        event: Event = {"v": 1, "time": time.time(), "kind": "metric", "step": self.step, "values": values}
+        events: list[Event] = [{"v": 1, "time": now, "kind": "metric", "step": self.step, "values": values}]
         if log:
             with open(self.paths.log, "ab", buffering=0) as file:
                 file.write(f"step {self.step} loss {values['train/loss']:.4f} of a line as long as they are\n".encode())
+            events.append(
+                {"v": 1, "time": now, "kind": "progress", "done": self.step, "total": 10_000, "unit": "steps"}
+            )
+            if self.step % 10 == 0:
+                self.measure(now)
         with open(self.paths.events, "ab", buffering=0) as file:
-            file.write(encode(event))
+            file.write(b"".join(map(encode, events)))
         return time.monotonic()
+
+    def measure(self, now: float) -> None:
+        """A sample of the supervisor's, and now and then something for the list of events."""
+        gpu = {"index": 0, "util": self.dice.randint(80, 99), "memory_used": 3e10, "memory_total": 8e10, "power_w": 650}
+        sample: Event = {"kind": "meters", "time": now, "cpu": self.dice.random(), "cores": 16, "run_cpu": 1.2}
+        sample |= {"memory_used": 5e10, "memory_total": 1.3e11, "gpus": [gpu | {"temperature_c": 61}]}
+        with open(self.paths.supervisor_events, "ab", buffering=0) as file:
+            file.write(encode(sample))
+            if self.step % 50 == 0:
+                file.write(encode({"kind": "note", "time": now, "text": f"checkpoint at {self.step}"}))
 
 
 @pytest.fixture
@@ -85,6 +102,7 @@ def live(tmp_path: Path) -> Live:
     live = Live(folder, root, paths)
     for _ in range(2000):
         live.write(log=True)
+    live.measure(time.time())
     store = Store(root.path / "console.db")
     store.remember("place", {"screen": "runs", "run": paths.run_id})
     store.close()
@@ -157,6 +175,10 @@ def console_on(live: Live) -> Iterator[Terminal]:
         os.close(master)
 
 
+QUIET = 0.5
+"""Above so much load on each core others slow a console down that wakes for ten milliseconds: caches, clock and hyper-threads."""
+
+
 def load() -> str:
     return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
 
@@ -191,16 +213,20 @@ def tailed(terminal: Terminal, live: Live, seconds: float) -> tuple[float, float
     return (terminal.cpu_s() - cpu) / took, (terminal.written - written) / took
 
 
-def test_tailing_one_run_at_2_hz_costs_a_few_percent_of_a_core(live: Live) -> None:
+def test_tailing_one_run_at_2_hz_costs_at_most_2_percent_of_a_core_and_15_kb_a_second(live: Live) -> None:
     with console_on(live) as terminal:
         before, begun = terminal.cpu_s(), time.monotonic()
         bytes_at_rest = terminal.rest(15) / 15
         at_rest = (terminal.cpu_s() - before) / (time.monotonic() - begun)
         share, per_s = tailed(terminal, live, 30)
     print(f"\n  at rest: {100 * at_rest:.2f} % of a core, {bytes_at_rest:.0f} B/s; {load()}", end="")
-    print(f"\n  tailing at 2 Hz, 4 charts and log: {100 * share:.2f} % of a core, {per_s / 1000:.1f} kB/s", end="")
-    print("; goal 2 %, missed at this load" if share > 0.02 else "; goal 2 %", end="")
-    assert share <= 0.04 or os.getloadavg()[0] > (os.cpu_count() or 1)
+    print(f"\n  tailing at 2 Hz, 4 charts, log, meters: {100 * share:.2f} % of a core, {per_s / 1000:.1f} kB/s", end="")
+    print("; goals 2 %, 15 kB/s", end="")
+    assert per_s <= 15_000
+    if os.getloadavg()[0] > QUIET * (os.cpu_count() or 1):
+        print(f"; the share is not judged above a load of {QUIET:g} a core", end="")
+        return
+    assert share <= 0.02
 
 
 def test_a_run_that_tails_at_2_hz_beside_the_phases_costs_at_most_2_percent_of_a_core(live: Live) -> None:
