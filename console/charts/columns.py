@@ -71,6 +71,8 @@ class Curve:
         self.values = Grow("f4")
         self.bad = Grow("i8")
         self.levels: list[Level] = []
+        self.drawn: object = None
+        """What `console.charts.raster` drew of it last."""
         self._asked: tuple[Ints, Ints, Extrema] | None = None
         """The ranges that were asked for last and what was found there: most of a live chart's columns stay."""
 
@@ -81,7 +83,7 @@ class Curve:
         self._raise_levels()
 
     def truncate(self, count: int) -> None:
-        self._asked = None
+        self._asked = self.drawn = None
         self.values.truncate(count)
         self.bad.truncate(int(np.searchsorted(self.bad.view, count)))
         for level in self.levels:

@@ -47,6 +47,28 @@ class Runs:
     bottom: Ints
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """The dots of a curve whose newest point is in sight, and what they follow from: where each column's points begin, the
+    rows between its lowest and its highest, how many gaps there are. The newest point itself is joined to nothing yet."""
+
+    domain: Domain
+    y: Domain
+    bad_count: int
+    begun: Ints
+    spans: Runs
+    dots: Dots
+
+    def holds(self, view: Window, y: Domain, rows: int, bad_count: int, begun: Ints, spans: Runs) -> bool:
+        return (
+            (self.domain, self.y, self.bad_count, self.dots.shape) == (view.domain, y, bad_count, (rows, view.columns))
+            and np.array_equal(self.begun, begun)
+            and np.array_equal(self.spans.column, spans.column)
+            and np.array_equal(self.spans.top, spans.top)
+            and np.array_equal(self.spans.bottom, spans.bottom)
+        )
+
+
 def window(x: Floats, domain: Domain, columns: int) -> Window:
     edges = domain.low + domain.span * np.arange(columns + 1) / columns
     bounds = np.searchsorted(x, edges)
@@ -83,13 +105,21 @@ def lowest_positive(curve: Curve, view: Window) -> float | None:
 
 
 def curve_dots(curve: Curve, view: Window, y: Domain, rows: int) -> Dots:
-    """The dots of one curve, as a matrix of rows by columns."""
+    """The dots of one curve, as a matrix of rows by columns; those of the last time where new points change none."""
     start, stop = view.bounds[:-1], view.bounds[1:]
     found = curve.extrema(start, stop)
     held = np.flatnonzero(found.low <= found.high)
     spans = Runs(held, _rows(found.high[held], y, rows), _rows(found.low[held], y, rows))
-    joins = _joins(curve, view, y, rows, held)
-    return _fill([spans, joins], rows, view.columns)
+    before, curve.drawn = curve.drawn, None
+    if not len(held) or view.bounds[-1] < curve.values.count:  # a point behind the window is joined too
+        return _fill([spans, _joins(curve, view, y, rows, held)], rows, view.columns)
+    begun = view.bounds[: held[-1] + 1]
+    if isinstance(before, Drawn) and before.holds(view, y, rows, curve.bad.count, begun, spans):
+        dots = before.dots
+    else:
+        dots = _fill([spans, _joins(curve, view, y, rows, held)], rows, view.columns)
+    curve.drawn = Drawn(view.domain, y, curve.bad.count, begun, spans, dots)
+    return dots
 
 
 def band_dots(x: Floats, low: Curve, high: Curve, view: Window, y: Domain, rows: int) -> Dots:

@@ -57,8 +57,9 @@ class Straight(Widget):
 
     def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
         """Tell the screen at once which cells are new; Textual's way there is three messages for every widget."""
-        if not regions or layout or recompose or not self.is_mounted or self.app._batch_count:
+        if layout or recompose or not (repaint and self.is_mounted) or self.app._batch_count:
             return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+        self._rich_style_cache.clear()
         self._set_dirty(*regions)
         screen = self.screen
         if self.display and self in screen._compositor and screen.is_current:

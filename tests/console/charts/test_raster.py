@@ -1,12 +1,13 @@
 """The fast raster against the slow, obvious version of the same sentence."""
 
 import math
+import random
 
 import numpy as np
 import pytest
 
 from console.charts.axes import Domain
-from console.charts.columns import Curve
+from console.charts.columns import Curve, Grow
 from console.charts.raster import braille, curve_dots, gap_columns, window
 
 
@@ -105,3 +106,24 @@ def test_braille_cells_hold_their_eight_dots() -> None:
     dots = np.zeros((4, 4), bool)
     dots[0, 0] = dots[3, 1] = dots[3, 2] = True
     assert [chr(0x2800 + code) for code in braille(dots)[0].tolist()] == ["⢁", "⡀"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_curve_that_grows_is_drawn_as_one_that_was_there_at_once(seed: int) -> None:
+    dice = random.Random(seed)
+    grown, x, values = Curve(), Grow("f8"), []
+    for _ in range(80):
+        new = [math.nan if dice.random() < 0.05 else dice.random() for _ in range(dice.choice((1, 1, 1, 7)))]
+        values += new
+        x.extend(range(x.count, x.count + len(new)))
+        grown.extend(np.array(new, "f4"))
+        if dice.random() < 0.03:
+            keep = dice.randrange(len(values))
+            grown.truncate(keep)
+            x.truncate(keep)
+            del values[keep:]
+        fresh = Curve()
+        fresh.extend(np.array(values, "f4"))
+        y = Domain(0.0, dice.choice((1.0, 1.0, 1.0, 2.0)))
+        view = window(x.view, Domain(0.0, dice.choice((600.0, 600.0, 40.0))), 2 * dice.choice((30, 30, 8)))
+        assert (curve_dots(grown, view, y, 24) == curve_dots(fresh, view, y, 24)).all()
