@@ -40,3 +40,8 @@ def chosen(space: Workspace, arguments: argparse.Namespace) -> tuple[Phase, Reso
 
 def print_json(value: Any) -> None:
     print(json.dumps(value, indent=1, default=str))
+
+
+def tell(arguments: argparse.Namespace, words: str, **data: Any) -> None:
+    """What was done: a sentence for people, data for programs."""
+    print_json(data) if arguments.json else print(words)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from console.errors import UserError
-from console.verbs.common import chosen, workspace
+from console.verbs.common import chosen, tell, workspace
 from engine.protocol.checks import is_manual
 
 
@@ -18,7 +18,8 @@ def tick(arguments: argparse.Namespace) -> int:
     if not is_manual(text):
         raise UserError(f"`{text}` is measured, not ticked. To accept it as it is: fractal-console override … --reason")
     space.say("tick", phase, resolved, check, not arguments.undo, arguments.note)
-    print(f"{'tick taken back' if arguments.undo else 'ticked'}: {text}")
+    done = "tick taken back" if arguments.undo else "ticked"
+    tell(arguments, f"{done}: {text}", check=check, text=text, done=done)
     return 0
 
 
@@ -31,5 +32,6 @@ def override(arguments: argparse.Namespace) -> int:
     if not arguments.undo and not (arguments.reason or "").strip():
         raise UserError("an override needs a reason that others will read: --reason '…'")
     space.say("override", phase, resolved, check, not arguments.undo, (arguments.reason or "").strip())
-    print(f"{'override taken back' if arguments.undo else 'overridden'}: {text}")
+    done = "override taken back" if arguments.undo else "overridden"
+    tell(arguments, f"{done}: {text}", check=check, text=text, done=done)
     return 0

@@ -12,7 +12,7 @@ from console.launch.starting import Choice, make_plan, missing_part, start_plan,
 from console.reading.follow import follow_plan, follow_run
 from console.rental.ending import Wanted, ending_words, policy
 from console.rental.hosting import rented
-from console.verbs.common import chosen, print_json, workspace
+from console.verbs.common import chosen, print_json, tell, workspace
 from console.verbs.going import find_plan
 from console.words import coloured, duration, shown_state, table
 from console.workspace import Workspace
@@ -141,16 +141,19 @@ def stop(arguments: argparse.Namespace) -> int:
     plan_ids = [p for p in space.root.plan_ids() if arguments.run in p and "-plan-" in arguments.run]
     if len(plan_ids) == 1:
         space.host(_read_plan(space.root.plan(plan_ids[0])).host).stop_plan(plan_ids[0], _me(), arguments.why)
-        print(f"asked plan {plan_ids[0]} to stop: what runs is checkpointed, stopped and saved")
+        words = f"asked plan {plan_ids[0]} to stop: what runs is checkpointed, stopped and saved"
+        tell(arguments, words, plan=plan_ids[0], asked=True)
         return 0
     row = space.find_run(arguments.run)
     status = space.state(row.run_id)
     if status.final:
-        print(f"{row.run_id} is over already: {shown_state(status.state)} {status.reason}")
+        words = f"{row.run_id} is over already: {shown_state(status.state)} {status.reason}"
+        tell(arguments, words, run=row.run_id, asked=False, state=status.state, reason=status.reason)
         return 0
     space.stop(row.run_id, arguments.why, 0.0 if arguments.now else None)
     ladder = "SIGKILL" if arguments.now else "SIGINT, then SIGTERM, then SIGKILL"
-    print(f"asked {row.run_id} to stop ({ladder}). See: fractal-console status {row.run_id}")
+    words = f"asked {row.run_id} to stop ({ladder}). See: fractal-console status {row.run_id}"
+    tell(arguments, words, run=row.run_id, asked=True)
     return 0
 
 
@@ -166,7 +169,8 @@ def checkpoint(arguments: argparse.Namespace) -> int:
     status = space.checkpoint(row.run_id)
     if status.final:
         raise UserError(f"{row.run_id} is over ({status.state}); there is nothing to checkpoint")
-    print(f"asked {row.run_id} for a checkpoint. See: fractal-console events {row.run_id} --kind checkpoint")
+    words = f"asked {row.run_id} for a checkpoint. See: fractal-console events {row.run_id} --kind checkpoint"
+    tell(arguments, words, run=row.run_id, asked=True)
     return 0
 
 
@@ -181,5 +185,5 @@ def resume(arguments: argparse.Namespace) -> int:
     space = workspace()
     plan = _read_plan(find_plan(space, arguments.plan))
     answer = space.host(plan.host).launch_plan(plan)
-    print(f"{plan.plan_id}: {answer}")
+    tell(arguments, f"{plan.plan_id}: {answer}", plan=plan.plan_id, answer=answer)
     return 0 if arguments.detach else follow_plan(space, plan)

@@ -192,10 +192,12 @@ def stop(p: ArgumentParser) -> None:
     _run_word(p, "a run or a plan: its id, a unique part of it, or `last`")
     p.add_argument("--now", action="store_true", help="SIGKILL at once, without grace")
     p.add_argument("--why", default="", help="kept with the run")
+    _json(p)
 
 
 def checkpoint(p: ArgumentParser) -> None:
     _run_word(p)
+    _json(p)
 
 
 def queue(p: ArgumentParser) -> None:
@@ -216,6 +218,7 @@ def plan(p: ArgumentParser) -> None:
 def resume(p: ArgumentParser) -> None:
     p.add_argument("plan", metavar="PLAN", help="a plan's id, a unique part of it, or `last`")
     p.add_argument("--detach", action="store_true", help="return at once")
+    _json(p)
 
 
 def tick(p: ArgumentParser) -> None:
@@ -224,6 +227,7 @@ def tick(p: ArgumentParser) -> None:
     _preset(p)
     p.add_argument("--note", default="", help="what was seen")
     p.add_argument("--undo", action="store_true", help="take the tick back")
+    _json(p)
 
 
 def override(p: ArgumentParser) -> None:
@@ -232,6 +236,7 @@ def override(p: ArgumentParser) -> None:
     _preset(p)
     p.add_argument("--reason", help="why it is accepted; stays visible")
     p.add_argument("--undo", action="store_true", help="take the override back")
+    _json(p)
 
 
 def models(p: ArgumentParser) -> None:

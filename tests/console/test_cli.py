@@ -303,3 +303,13 @@ def test_a_host_without_an_address_is_one_line_that_says_what_to_look_at(console
     assert answer.code == 2
     assert "no address for 'nowhere.invalid'" in answer.err
     assert answer.err.count("\n") == 1
+
+
+def test_verbs_that_act_answer_programs(passed: Console) -> None:
+    assert passed("stop", "last", "--json").json["asked"] is False
+    assert passed("resume", "last", "--detach", "--json").json["answer"]
+    words = ("phase2-judged", "the words read well")
+    assert passed("tick", *words, "--json").json["done"] == "ticked"
+    assert passed("tick", *words, "--undo", "--json").json["done"] == "tick taken back"
+    overridden = passed("override", "phase2-judged", "words >", "--reason", "known", "--json").json
+    assert (overridden["done"], overridden["text"]) == ("overridden", "metric words > 3")

@@ -191,3 +191,11 @@ def test_every_action_of_the_table_is_there() -> None:
         for key in keys:
             kind = ConsoleApp if key.action.startswith("app.") else owner
             assert hasattr(kind, f"action_{key.bare_action}"), key_id(screen, key)
+
+
+def test_no_screen_of_the_table_is_left_out() -> None:
+    """What the parametrized test leaves to others is pressed there, key by key."""
+    pressed = (Path(__file__).parent / "test_notes_screen.py").read_text()
+    assert [key.key for key in SCREENS["notes"] if f'"{key.key}"' not in pressed] == []
+
+    assert UNSEEN | set(FIRST) <= {key_id(name, key) for name, keys in SCREENS.items() for key in keys}
