@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.protocol.gates import Case, Ground, Verdict, Word, gate_state, judge_gate, open_gate
+from engine.protocol.case import Case, Ground, Word
+from engine.protocol.gates import Verdict, gate_state, judge_gate, open_gate
 from engine.protocol.status import SUCCEEDED
 
 if TYPE_CHECKING:

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 from console.runs import finals, notes
 from console.runs.listing import Listing
 from console.runs.spending import Spending
+from engine.protocol.case import Word
 from engine.protocol.evidence import Evidence, EvidenceReader, Summary
-from engine.protocol.gates import Word
 from engine.protocol.spec import RunSpec, read_spec
 from engine.protocol.status import FINAL, LOST, Status, observe
 from engine.protocol.version import NewerProtocol
-from engine.registry_wait import patiently
+from engine.registry.wait import patiently
 
 if TYPE_CHECKING:
     from engine.protocol.layout import Root

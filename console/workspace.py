@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from console.runs.spending import Spent
     from engine.config.phase import Phase
     from engine.protocol.status import Status
-    from engine.registry import Registry
+    from engine.registry.registry import Registry
     from remote.host import Host
     from remote.local_host import LocalHost
     from remote.ssh.host import SshHost
@@ -79,7 +79,7 @@ class Workspace:
     def registry(self) -> Registry:
         """Opened by the thread that first needs it, for the connection is that thread's."""
         if self._registry is None:
-            from engine.registry import Registry
+            from engine.registry.registry import Registry
 
             self._registry = Registry(self._copied_registry() if self.readonly else self.root.path / "registry.db")
         return self._registry

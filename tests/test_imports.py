@@ -26,6 +26,9 @@ HEAVY = {
     "wandb",
 }
 
+# Run by the stock python3 of a host, before any environment exists.
+ON_HOSTS = ("protocol", "supervisor", "registry")
+
 
 def modules_of(folder: str) -> list[str]:
     """Every module below a package folder, by its dotted name."""
@@ -45,8 +48,7 @@ def loaded_by(*modules: str) -> set[str]:
 
 def ground() -> list[str]:
     """What the stock python3 of a host runs."""
-    found = modules_of("engine/protocol") + modules_of("engine/supervisor")
-    return found + (["engine.registry"] if (PROJECT / "engine" / "registry.py").exists() else [])
+    return [m for package in ON_HOSTS for m in modules_of(f"engine/{package}")]
 
 
 def test_protocol_supervisor_and_registry_need_the_standard_library_only() -> None:
@@ -91,9 +93,8 @@ def test_remote_knows_nothing_of_the_screen() -> None:
 
 
 def sources_for_old_pythons() -> list[Path]:
-    files = [*(PROJECT / "engine" / "protocol").glob("*.py"), *(PROJECT / "engine" / "supervisor").glob("*.py")]
-    registry = PROJECT / "engine" / "registry.py"
-    return sorted([*files, PROJECT / "engine" / "__init__.py", *([registry] if registry.exists() else [])])
+    files = [file for package in ON_HOSTS for file in (PROJECT / "engine" / package).glob("*.py")]
+    return sorted([*files, PROJECT / "engine" / "__init__.py"])
 
 
 @pytest.mark.parametrize("path", sources_for_old_pythons(), ids=lambda p: str(p.relative_to(PROJECT)))

@@ -15,8 +15,8 @@ import pytest
 from engine.protocol.events import Event
 from engine.protocol.files import describe
 from engine.protocol.spec import RunSpec
-from engine.registry import Registry
-from engine.registry_model import GateFinding, Refused, RegistryError
+from engine.registry.model import GateFinding, Refused, RegistryError
+from engine.registry.registry import Registry
 
 OPEN = [GateFinding("baked", "passed")]
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -282,7 +282,7 @@ def test_a_hand_off_without_its_parent_is_refused_and_kept(registry: Registry, t
 
 
 def test_a_registry_of_the_first_version_goes_on_with_its_models(tmp_path: Path) -> None:
-    from engine.registry_file import _SCHEMA
+    from engine.registry.file import _SCHEMA
 
     with sqlite3.connect(tmp_path / "registry.db") as file:
         file.executescript(_SCHEMA + "PRAGMA user_version=1;")
@@ -318,7 +318,7 @@ _WRITER = """
 import sys
 from pathlib import Path
 from engine.protocol.spec import RunSpec
-from engine.registry import Registry
+from engine.registry.registry import Registry
 
 registry = Registry(Path(sys.argv[1]))
 for n in range(int(sys.argv[3])):

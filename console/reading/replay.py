@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from console.reading.view import RunView
+from engine.protocol.case import Case
 from engine.protocol.checks import Check, steps_of
 from engine.protocol.events import Event, every_event
 from engine.protocol.evidence import begin
-from engine.protocol.gates import Case, Verdict, judge_gate
+from engine.protocol.gates import Verdict, judge_gate
 from engine.protocol.layout import RunPaths
 from engine.protocol.spec import read_spec
 from engine.protocol.status import RUNNING, Status, observe

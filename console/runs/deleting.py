@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from console.store import RunRow
     from console.workspace import Workspace
     from engine.protocol.layout import RunPaths
-    from engine.registry_model import Model
+    from engine.registry.model import Model
 
 _DOOMED = ".deleted-"
 _CLOCK_S = 5.0  # a file's time stamp may be later than the end of its run by so much

@@ -139,7 +139,7 @@ class RegistryScreen(ConsoleScreen):
 
         def work() -> None:
             from console.verbs.model_tables import verify_models
-            from engine.registry import Registry
+            from engine.registry.registry import Registry
 
             registry = Registry(folder / "registry.db")
             try:

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.registry import Registry
-from engine.registry_model import Model, Refused, RegistryError
+from engine.registry.model import Model, Refused, RegistryError
+from engine.registry.registry import Registry
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from console.verbs.model_tables import ACTIONS, Table
 from console.words import table
 from console.workspace import Workspace
 from engine.config.errors import nearest
-from engine.registry_model import GateFinding
+from engine.registry.model import GateFinding
 
 # How many models each action takes: least and most.
 _TAKES = {"list": (0, 0), "show": (1, 1), "compare": (2, 2), "promote": (1, 1), "verify": (0, 1), "handoff": (0, 1)}

@@ -16,8 +16,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from engine.protocol.case import Word
 from engine.protocol.checks import Check
-from engine.protocol.gates import Verdict, Word, gate_state, open_gate
+from engine.protocol.gates import Verdict, gate_state, open_gate
 from engine.protocol.spec import RunSpec
 from engine.protocol.status import SUCCEEDED
 from engine.protocol.version import VERSION, require_readable

@@ -22,8 +22,8 @@ from engine.quietstar.errors import ModelFileError, edge
 from engine.quietstar.names import CHAMPION, PHASE
 from engine.quietstar.pretrain import pretrain
 from engine.quietstar.tokens import make_room
-from engine.registry import Registry
-from engine.registry_model import RegistryError, verify_file
+from engine.registry.model import RegistryError, verify_file
+from engine.registry.registry import Registry
 
 
 def main(argv: list[str]) -> int:

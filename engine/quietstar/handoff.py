@@ -16,11 +16,11 @@ from typing import Any
 from engine import runlog
 from engine.config.load import load_config, work_dir
 from engine.config.quietstar import QuietstarConfig
-from engine.protocol.gates import FAILED, PASSED
+from engine.protocol.case import FAILED, PASSED
 from engine.quietstar import antitheater, model_file, names
 from engine.quietstar.errors import edge
-from engine.registry import Registry
-from engine.registry_model import GateFinding, Refused, verify_file
+from engine.registry.model import GateFinding, Refused, verify_file
+from engine.registry.registry import Registry
 
 _FROM, _TO = "phase2", "phase4"
 

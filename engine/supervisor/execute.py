@@ -17,10 +17,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from engine.protocol.case import Case
 from engine.protocol.durable import create_once, read_json, write_json
 from engine.protocol.events import every_event
 from engine.protocol.evidence import Evidence, gather
-from engine.protocol.gates import Case, judge_gate
+from engine.protocol.gates import judge_gate
 from engine.protocol.identity import identify
 from engine.protocol.layout import PlanPaths, Root, RunPaths
 from engine.protocol.plan import FAILED, Move, Plan, Progress, judged, next_move

@@ -9,30 +9,15 @@ from __future__ import annotations
 import os
 import signal
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from engine.protocol.events import read_events
 from engine.supervisor.ladder import ask_checkpoint, members, send_to_group
+from engine.supervisor.run import Run, record, write_status
 from engine.supervisor.slurm import SIGNAL_BEFORE_S, requeue
-
-if TYPE_CHECKING:
-    from engine.supervisor.supervise import Run
 
 # A checkpoint that nobody spoke of: time enough is left to end the command and to ask Slurm.
 _WAIT_S = SIGNAL_BEFORE_S - 40.0
 _END_S = 10.0
-
-
-@dataclass
-class TimeLimit:
-    """How far this is."""
-
-    is_near: bool = False
-    """SIGUSR2 came."""
-    asked_at: float | None = None
-    events_from: int = 0
-    is_given_up: bool = False
 
 
 def mind_limit(run: Run, group: int) -> None:
@@ -47,8 +32,6 @@ def mind_limit(run: Run, group: int) -> None:
 
 
 def _ask(run: Run, group: int) -> None:
-    from engine.supervisor.supervise import record
-
     run.limit.asked_at = time.monotonic()
     run.limit.events_from = run.paths.events.stat().st_size if run.paths.events.exists() else 0
     told = ask_checkpoint(group)
@@ -65,8 +48,6 @@ def _is_saved(run: Run) -> bool:
 
 def _start_again(run: Run, group: int) -> None:
     """No result is written: the run is not over."""
-    from engine.supervisor.supervise import record, write_status
-
     record(run, "requeued", attempt=run.attempt)
     if run.shim_pid is not None:
         os.kill(run.shim_pid, signal.SIGKILL)  # it would write an end

@@ -13,12 +13,10 @@ import re
 import select
 import signal
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.protocol.durable import create_once, disk_full, read_json, write_json
-from engine.protocol.events import encode
+from engine.protocol.durable import create_once, read_json
 from engine.protocol.files import free_bytes
 from engine.protocol.identity import identify
 from engine.protocol.layout import Root, RunPaths
@@ -26,13 +24,14 @@ from engine.protocol.spec import RunSpec, read_spec
 from engine.protocol.status import FAILED, QUEUED, RUNNING, STARTING, STOPPED, heartbeat_line
 from engine.protocol.version import VERSION
 from engine.supervisor import shim
-from engine.supervisor.cause import MemoryKills, memory_kills
+from engine.supervisor.cause import MemoryKills
 from engine.supervisor.environment import environment
 from engine.supervisor.finish import finish, missing_inputs
 from engine.supervisor.ladder import RUNGS, Request, ask_checkpoint, requests, rung_due, send_to_group
 from engine.supervisor.logmetrics import LogReader, catch_up
 from engine.supervisor.meters import Meters
-from engine.supervisor.requeued import TimeLimit, mind_limit
+from engine.supervisor.requeued import mind_limit
+from engine.supervisor.run import Run, record, write_status
 from engine.supervisor.slots import Queue, Slot
 
 _TICK_S = 0.1  # how soon a stop is heard; the end of the command is noticed at once, through the pipe
@@ -40,32 +39,6 @@ _HEARTBEAT_S = 1.0  # a tenth of what a reader calls stalled
 _DISK_S = 5.0
 _RESERVE_BYTES = 64 << 10  # room for the last three files
 _LOW_DISK = (2 << 30, 512 << 20)
-
-
-@dataclass
-class Run:
-    """What the supervisor knows of its run."""
-
-    root: Root
-    paths: RunPaths
-    spec: RunSpec
-    status: dict[str, Any] = field(default_factory=dict)
-    beat: int = 0
-    seen_requests: set[str] = field(default_factory=set)
-    stop: dict[str, Any] | None = None
-    climbed: int = 0
-    shim_pid: int | None = None
-    shut_down: bool = False
-    """SIGTERM came: the system wants the supervisor to end."""
-    attempt: int | None = None
-    """Slurm has started this supervisor, and it is this attempt; None: it was started by a launch and waits for slots itself."""
-    limit: TimeLimit = field(default_factory=TimeLimit)
-    reader: LogReader | None = None
-    meters: Meters | None = None
-    next_beat: float = 0.0
-    next_disk: float = 0.0
-    kills_before: MemoryKills = field(default_factory=memory_kills)
-    disk_level: int = 0
 
 
 def claim(paths: RunPaths) -> bool:
@@ -107,26 +80,6 @@ def _prepare(run: Run) -> None:
         signal.signal(signal.SIGUSR2, lambda *_: setattr(run.limit, "is_near", True))
         record(run, "attempt", number=run.attempt)
     write_status(run, state=QUEUED, reason="waiting for a free slot")
-
-
-def write_status(run: Run, **changes: Any) -> None:
-    """Replace status.json; on a full disk the last one stays and the run goes on."""
-    run.status.update(changes)
-    try:
-        write_json(run.paths.status, run.status)
-    except OSError as error:
-        if not disk_full(error):
-            raise
-
-
-def record(run: Run, kind: str, **body: Any) -> None:
-    """One line in supervisor.jsonl; a full disk loses the line, not the run."""
-    line = encode({"v": 1, "time": round(time.time(), 3), "kind": kind, **body})
-    try:
-        with open(run.paths.supervisor_events, "ab", buffering=0) as file:
-            file.write(line)
-    except OSError:
-        pass
 
 
 def beat(run: Run) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.protocol.events import Event
 from engine.protocol.spec import RunSpec
-from engine.registry import Registry
+from engine.registry.registry import Registry
 
 MODELS = 2000
 # A screen redraws within a tenth of a second; each bound is about four times what was measured on two shared cores.

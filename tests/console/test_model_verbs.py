@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from console.verbs.model_tables import ACTIONS, Table
-from engine.registry import Registry
-from engine.registry_model import GateFinding, RegistryError
+from engine.registry.model import GateFinding, RegistryError
+from engine.registry.registry import Registry
 
 OPEN, SHUT = [GateFinding("good", "passed")], [GateFinding("good", "failed", "acc is 0.5, needs > 0.9")]
 

@@ -11,7 +11,7 @@ from console.screens.registry import RegistryScreen
 from console.screens.run import RunScreen
 from console.settings import Settings
 from engine.protocol.layout import Root
-from engine.registry import Registry
+from engine.registry.registry import Registry
 from tests.console.driver import Driver, driven
 
 PROGRAM = """

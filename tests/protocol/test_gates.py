@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from engine.protocol.case import Case, Ground, Word
 from engine.protocol.checks import compile_check
 from engine.protocol.evidence import Evidence
-from engine.protocol.gates import Case, Ground, Verdict, Word, gate_state, judge, judge_gate, open_gate
+from engine.protocol.gates import Verdict, gate_state, judge, judge_gate, open_gate
 from engine.protocol.seeds import mean_interval
 
 GROUND = Ground("code", "config", "family")

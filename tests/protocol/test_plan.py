@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from engine.protocol.case import Word
 from engine.protocol.checks import compile_check
-from engine.protocol.gates import Verdict, Word
+from engine.protocol.gates import Verdict
 from engine.protocol.plan import EndPolicy, Item, Plan, Progress, judged, next_end_move, next_move
 from engine.protocol.version import NewerProtocol
 from tests.live import Specs, plan_of, step

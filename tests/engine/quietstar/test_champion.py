@@ -11,7 +11,7 @@ from engine.config.quietstar_bake import Champion
 from engine.quietstar import champion as step
 from engine.quietstar import loading, model_file, names
 from engine.quietstar.errors import ModelFileError
-from engine.registry import Registry
+from engine.registry.registry import Registry
 from tests.engine.quietstar.step1 import champion, hugging_face, tokenizer
 
 

@@ -19,7 +19,7 @@ from engine.quietstar.body import Body, Size
 from engine.quietstar.errors import ModelFileError, NotANumber, QuietstarError, ResumeError, ThoughtError, edge
 from engine.quietstar.statistics import Estimate
 from engine.quietstar.theater import Finding, Verdict
-from engine.registry import Registry
+from engine.registry.registry import Registry
 from tests.engine.quietstar import tiny
 
 CONFIGS = Path(__file__).parents[3] / "configs"

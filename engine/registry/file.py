@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.registry_model import RegistryError
-from engine.registry_wait import BUSY_S, patiently
+from engine.registry.model import RegistryError
+from engine.registry.wait import BUSY_S, patiently
 
 _SCHEMA = """
 CREATE TABLE sessions (

@@ -6,7 +6,7 @@
     registry.promote("phase3-quietstar_baked_…", gates, by="ada@desk")        # or Refused, with the reason
     registry.hand_off("phase3-quietstar_baked_…", "phase4", gates)            # likewise, and the refusal is kept
 
-Guarantees (with `engine.registry_file`): two processes may write at once; a `kill -9` at any point never leaves half a
+Guarantees (with `engine.registry.file`): two processes may write at once; a `kill -9` at any point never leaves half a
 registration; a champion is a file that was whole, whose run succeeded, whose gates stood open; what was promoted or refused
 is never overwritten.
 Does not guarantee: that a file is still what it was. `verify` reads it again and says.
@@ -21,12 +21,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.protocol.events import Event, metrics_of, number
+from engine.protocol.events import Event, number
 from engine.protocol.files import describe
 from engine.protocol.spec import RunSpec, new_id, read_spec
 from engine.protocol.status import SUCCEEDED
-from engine.registry_file import RegistryFile
-from engine.registry_model import (
+from engine.registry.file import RegistryFile
+from engine.registry.model import (
     Ancestor,
     Difference,
     GateFinding,
@@ -41,6 +41,7 @@ from engine.registry_model import (
     unfit,
     verify_file,
 )
+from engine.registry.said import announces_model, located, measured, parents_said, progress, words
 
 _MODEL = """
 SELECT m.model_id, m.session_id, m.phase_name, m.model_name, m.model_path, m.parameters, m.created_at, m.metadata_json,
@@ -93,7 +94,7 @@ class Registry:
         """
         taken = list(events)
         folder = str(files) if files is not None else spec.work
-        newest = {e["name"]: _located(e, folder) for e in taken if _announces_model(e)}
+        newest = {e["name"]: located(e, folder) for e in taken if announces_model(e)}
         with self._file.writing():
             self._put_session(spec, taken)
             return [
@@ -131,10 +132,10 @@ class Registry:
         }
         self._file.upsert("sessions", columns, keep=("session_id",))
         before = self._file.one("SELECT measured_json FROM sessions WHERE session_id = ?", spec.run_id)[0]
-        measured = {**json.loads(before), **_measured(events)}
+        all_measured = {**json.loads(before), **measured(events)}
         self._file.run(
             "UPDATE sessions SET measured_json = ?, progress_percent = MAX(progress_percent, ?) WHERE session_id = ?",
-            (json.dumps(measured), _progress(events), spec.run_id),
+            (json.dumps(all_measured), progress(events), spec.run_id),
         )
 
     def _put_model(self, session: str, phase: str, step: str, about: Event, path: str, at: float) -> str:
@@ -152,14 +153,14 @@ class Registry:
             "step": step,
             "parameters": metadata.get("parameters"),
             "metadata_json": json.dumps(metadata),
-            "tags": " ".join(_words(metadata.get("tags"))),
+            "tags": " ".join(words(metadata.get("tags"))),
             "model_type": str(about.get("model_type", "")),
             "size_bytes": None if size is None else int(size),
             "sha256": about.get("sha256"),
         }
         self._file.upsert("models", columns, keep=("model_id", "session_id", "phase_name", "model_name", "created_at"))
         self._file.run("DELETE FROM model_parents WHERE model_id = ?", (model_id,))
-        for said in _parents_said(metadata):
+        for said in parents_said(metadata):
             self._file.run("INSERT OR IGNORE INTO model_parents VALUES (?, ?)", (model_id, said))
         self._complete_hand_offs(model_id, phase)
         return model_id
@@ -371,51 +372,6 @@ class Registry:
             (target_phase,),
         )
         return [hand_off_of(row) for row in rows]
-
-
-def _announces_model(event: Event) -> bool:
-    return event.get("kind") == "model" and isinstance(event.get("name"), str) and isinstance(event.get("path"), str)
-
-
-def _located(event: Event, folder: str) -> Event:
-    """The event with its file's place on this machine; described here where the program only named the file."""
-    path = os.path.join(folder, event["path"])
-    known = {} if event.get("sha256") or not os.path.exists(path) else describe(Path(path))
-    return {**event, **known, "path": path}
-
-
-def _measured(events: Iterable[Event]) -> dict[str, float]:
-    """The last value of every metric and fact."""
-    found: dict[str, float] = {}
-    for event in events:
-        if event.get("kind") == "metric":
-            found.update(metrics_of(event))
-        elif event.get("kind") == "fact" and isinstance(event.get("name"), str):
-            value = number(event.get("value"))
-            if value is not None:
-                found[event["name"]] = value
-    return found
-
-
-def _progress(events: Iterable[Event]) -> float:
-    """How far the run says it is, in percent."""
-    percent = 0.0
-    for event in events:
-        if event.get("kind") == "progress" and (total := number(event.get("total"))):
-            percent = 100.0 * (number(event.get("done")) or 0.0) / total
-    return percent
-
-
-def _parents_said(metadata: dict[str, Any]) -> list[str]:
-    """`parent: word` or `parents: [words]`; a word is a model's id, its file's sha256 or its name."""
-    return _words(metadata.get("parents", metadata.get("parent")))
-
-
-def _words(said: Any) -> list[str]:
-    """One word, several or none."""
-    if said is None or isinstance(said, str):
-        return said.split() if said else []
-    return [str(word) for word in said] if isinstance(said, (list, tuple)) else []
 
 
 def _phase_name(phase: int | str) -> str:
