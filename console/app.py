@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.app import SuspendNotSupported, SystemCommand
 
 from console import collector
+from console.acting import ways_out
 from console.keys import bindings, changing, keys_of
 from console.messages import (
     Advised,
@@ -30,16 +30,14 @@ from console.messages import (
     Started,
 )
 from console.modes import FIRST, MODES
-from console.paint.phases import fresh_ticks
+from console.news import tell_ticks
 from console.screens.frame import ConsoleScreen
 from console.settings import Settings, first_theme
 from console.terminal.closed import let_go
-from console.terminal.hangup import end_with_terminal
 from console.terminal.shown import Shown
 from console.terminal.typeahead import TypeAhead
-from console.words import desktop_note
-from console.workers import Desk, open_workspace
-from engine.config.errors import ConfigError, nearest
+from console.workers import Desk
+from engine.config.errors import nearest
 
 if TYPE_CHECKING:
     from textual.binding import BindingType
@@ -52,7 +50,6 @@ if TYPE_CHECKING:
     from console.rental.burning import Burning
     from console.rental.office import Office
     from console.screens.registry import RegistryScreen
-    from console.standing import PhaseStanding
     from console.workspace import Workspace
 
 _PATIENCE_S = 0.3
@@ -92,7 +89,6 @@ class ConsoleApp(TypeAhead):
             **{name: space.store.recall(name, default) for name, default in _REMEMBERED.items()},
             "place": place,
         }
-        self._explained = ""
         self._shown = Shown()
 
     def on_load(self) -> None:
@@ -248,30 +244,7 @@ class ConsoleApp(TypeAhead):
             if not screen.is_modal:
                 break
         if before is not None:
-            self._announce(before, message)
-
-    def _announce(self, before: Looked, now: Looked) -> None:
-        """Say which checks have just ticked."""
-        for name, standing in now.standings.items():
-            old = before.standings.get(name)
-            if old is None or old.preset != standing.preset:
-                continue
-            for verdict in fresh_ticks(old.gates, standing.gates):
-                passed = verdict.state == "passed"
-                title = f"{'✓' if passed else '✗'} {verdict.state}"
-                words = f"{verdict.text}\n{verdict.because}"
-                self.announce(words, title, "information" if passed else "error")
-
-    def announce(self, words: str, title: str, severity: SeverityLevel) -> None:
-        """Tell news as the user wants to hear it."""
-        how = self.settings.notify
-        if how == "off":
-            return
-        self.notify(words, title=title, severity=severity, markup=False)
-        if how in ("bell", "desktop"):
-            self.bell()
-        if how == "desktop" and self._driver is not None:
-            self._driver.write(desktop_note(f"{title}: {words}", os.environ))
+            tell_ticks(self, before, message)
 
     def remember(self, name: str, value: Any) -> None:
         """Keep what was chosen, for the next time."""
@@ -362,78 +335,17 @@ class ConsoleApp(TypeAhead):
     def on_host_heard(self, message: HostHeard) -> None:
         self.launching.heard(message)
 
-    def stop_run(self, run_id: str) -> None:
-        def stop(space: Workspace) -> Done:
-            space.stop(run_id, "from the console")
-            return Done(f"asked {run_id} to stop")
-
-        self.desk.do(stop)
-
-    def checkpoint_run(self, run_id: str) -> None:
-        def ask(space: Workspace) -> Done:
-            status = space.checkpoint(run_id)
-            return Done(
-                "it is over already" if status.final else "asked for a checkpoint; the answer comes as an event"
-            )
-
-        self.desk.do(ask)
-
-    def pull_run(self, run_id: str, host: str) -> None:
-        """Bring a remote run's files here; beside the desk, for it may take minutes."""
-        if host == "local":
-            self.say("it ran on this machine: its files are here", "warning")
-            return
-        self.say(f"pulling the files of {run_id} from {host} …")
-        self.run_worker(lambda: self._pull(run_id, host), thread=True, group="pull", exclusive=True)
-
-    def _pull(self, run_id: str, host: str) -> None:
-        """On a thread."""
-        from console.hosts.pulling import pull_words
-
-        words, went_well = pull_words(self.space.root, self.space.project.configs, run_id, host)
-        self.post_message(Done(words) if went_well else Refused(words))
-
-    def ask_why(self, run_id: str) -> None:
-        """Have the desk look up what went wrong with a run; the answer goes to its screen."""
-
-        def find_out(space: Workspace) -> Advised:
-            from console.whatnow.gather import advice_for
-            from console.whatnow.rules import rules_of
-
-            return Advised(run_id, advice_for(space.paths(run_id), rules_of(space.project.configs)))
-
-        self.desk.find_out(find_out)
-
-    def explain_run(self, run_id: str) -> None:
-        """The same as a page of its own."""
-        self._explained = run_id
-        self.ask_why(run_id)
-
     def on_advised(self, message: Advised) -> None:
         from console.screens.page import Page
         from console.screens.run import RunScreen
 
-        if self._explained == message.run_id:
-            self._explained = ""
-            if message.advice is None:
-                self.say("nothing is wrong with its run")
-            else:
-                self.push_screen(Page(f"What now with {message.run_id}", message.advice.as_markdown()))
-
+        if message.as_page and message.advice is None:
+            self.say("nothing is wrong with its run")
+        elif message.as_page and message.advice is not None:
+            self.push_screen(Page(f"What now with {message.run_id}", message.advice.as_markdown()))
         for screen in self.screen_stack:
             if isinstance(screen, RunScreen) and screen.run_id == message.run_id and screen.is_mounted:
                 screen.advised(message.advice)
-
-    def speak(self, kind: str, standing: PhaseStanding, check_id: str, said: bool, reason: str) -> None:
-        """Tick or override in the user's name, or take it back."""
-
-        def tell(space: Workspace) -> Done:
-            resolved = space.choose(standing.phase, standing.preset)
-            space.say(kind, standing.phase, resolved, check_id, said, reason)
-            return Done({"tick": "ticked", "override": "overridden"}[kind] if said else "taken back")
-
-        self.desk.do(tell)
-        self.look()
 
     def on_started(self, message: Started) -> None:
         self.say(message.words)
@@ -462,39 +374,9 @@ class ConsoleApp(TypeAhead):
                 tell(screen)
 
     def on_refused(self, message: Refused) -> None:
-        self.say(message.words + self._ways_out(message.words), "error")
-
-    def _ways_out(self, refusal: str) -> str:
-        """What the table knows to do about an action that was refused, such as a host that does not answer."""
-        from console.whatnow.advice import Failure, advise
-        from console.whatnow.rules import rules_of
-
-        try:
-            advice = advise(Failure("refused", refusal), rules_of(self.space.project.configs))
-        except ConfigError:  # `why` names what is wrong with the table; the refusal itself is what counts here
-            return ""
-        return "".join(f"\n→ {way}" for way in advice.do) if advice is not None else ""
+        self.say(message.words + ways_out(self.space.project.configs, message.words), "error")
 
 
 def screen_name(screen: Screen[Any]) -> str:
     """Its name in the table of keys."""
     return type(screen).__name__.removesuffix("Screen").lower()
-
-
-def run_app(settings: Settings, problem: str | None = None, office: Office | None = None) -> int:
-    """Open the console on this terminal."""
-    app = ConsoleApp(open_workspace(readonly=settings.readonly), settings, problem, office)
-    end_with_terminal(lambda: app.call_from_thread(app.exit))
-    result = app.run(mouse=settings.mouse)
-    return result if isinstance(result, int) else app.return_code or 0
-
-
-def run_demo(settings: Settings) -> int:
-    """The console over a fake cloud and a root of its own, both gone afterwards."""
-    from console.rental.office import demo_office
-    from engine.protocol.layout import Root
-
-    with tempfile.TemporaryDirectory(prefix="fractal-demo-") as folder:
-        os.environ["FRACTAL_ROOT"] = folder
-        with demo_office(Root(Path(folder))) as office:
-            return run_app(settings, None, office)

@@ -183,11 +183,11 @@ def _open_console(arguments: Any) -> int:
         plain, readonly = settings.plain or arguments.plain, settings.readonly or arguments.readonly
         settings = replace(settings, plain=plain, readonly=readonly)
         prepare_terminal(settings)
-        from console.app import run_app, run_demo
+        from console.opening import open_console, open_demo
 
         if arguments.demo:
-            return run_demo(settings)
-        return run_app(settings, problem)
+            return open_demo(settings)
+        return open_console(settings, problem)
     from console.verbs.looking import without_terminal
 
     return without_terminal()

@@ -64,6 +64,7 @@ class Advised(Message):
 
     run_id: str
     advice: Advice | None
+    as_page: bool = False
 
 
 @dataclass

@@ -8,6 +8,7 @@ from rich.text import Text
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, OptionList, Static
 
+from console import acting
 from console.keys import bindings
 from console.launch.resolved import all_presets
 from console.paint.phases import gate_rows, goal_text, phase_line
@@ -44,6 +45,8 @@ class PhasesScreen(ConsoleScreen):
         self._about: Phase | None = None
         self._problems: list[str] | None = None
         self._files = ""
+        self._fitted_phase: tuple[Any, ...] | None = None
+        """The standing on show, and what its lines were made for."""
 
     def compose(self) -> ComposeResult:
         yield Masthead()
@@ -104,6 +107,10 @@ class PhasesScreen(ConsoleScreen):
         s = self.standing
         if s is None:
             return
+        fitted = (s, self.rows("steps").size, self.rows("gates").size, self.shows_files(s))
+        if self._fitted_phase is not None and self._fitted_phase[0] is s and self._fitted_phase[1:] == fitted[1:]:
+            return
+        self._fitted_phase = fitted
         if s.phase is not self._about:  # painted for another phase only, not with every look
             self._about = s.phase
             about = self.query_one("#about", Static)
@@ -216,7 +223,7 @@ class PhasesScreen(ConsoleScreen):
         if s is None:
             return
         if self.focused is self.rows("steps") and step is not None and step.run is not None:
-            self.app.explain_run(step.run.run_id)
+            acting.ask_why(self.app, step.run.run_id, as_page=True)
             return
         self.show_shortfalls(s)
 
@@ -251,7 +258,7 @@ class PhasesScreen(ConsoleScreen):
         elif not is_manual(verdict.text):
             self.app.say("this check is measured, not ticked; o overrides it with a reason", "warning")
         else:
-            self.app.speak("tick", s, verdict.check_id, verdict.word is None, "")
+            acting.speak(self.app, "tick", s, verdict.check_id, verdict.word is None, "")
 
     def action_override(self) -> None:
         s, verdict = self.standing, self.chosen_verdict()
@@ -259,13 +266,13 @@ class PhasesScreen(ConsoleScreen):
             self.app.say("choose a check among the gates first (tab)", "warning")
             return
         if verdict.state == "overridden":
-            self.app.speak("override", s, verdict.check_id, False, "")
+            acting.speak(self.app, "override", s, verdict.check_id, False, "")
             return
         from console.screens.dialogs import Ask
 
         def said(reason: str | None) -> None:
             if reason:
-                self.app.speak("override", s, verdict.check_id, True, reason)
+                acting.speak(self.app, "override", s, verdict.check_id, True, reason)
 
         self.app.push_screen(Ask(f"Why is this accepted?  {verdict.text}", "the reason stays visible"), said)
 

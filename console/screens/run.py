@@ -13,8 +13,10 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import OptionList, Static
 
+from console import acting
 from console.keys import bindings
 from console.messages import Looked
+from console.news import announce
 from console.paint.phases import gate_rows, verdict_line
 from console.paint.run import run_head, time_of
 from console.reading.ear import Ear
@@ -162,7 +164,7 @@ class RunScreen(RunActions):
         self.show_own_gates()
         for old, new in zip(before, self._judged, strict=False):
             if new.state != old.state and new.state in ("passed", "failed"):
-                self.app.announce(f"{new.text}\n{new.because}", f"{new.state} (replay)", "information")
+                announce(self.app, f"{new.text}\n{new.because}", f"{new.state} (replay)", "information")
         if not replay.clock.paused and not replay.clock.over:
             self.log_view.go_to_time(replay.clock.moment)
 
@@ -228,7 +230,7 @@ class RunScreen(RunActions):
         status = self.view.status
         if self.replay is None and wrong(status) and self._asked_why != status.state:
             self._asked_why = status.state
-            self.app.ask_why(self.run_id)
+            acting.ask_why(self.app, self.run_id)
 
     def advised(self, advice: Advice | None) -> None:
         self.advice = advice

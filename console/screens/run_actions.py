@@ -9,6 +9,7 @@ import json
 from functools import partial
 from pathlib import Path
 
+from console import acting
 from console.reading.replay import ReplayView, replay_of
 from console.reading.view import RunView
 from console.screens.dialogs import Confirm, Pick
@@ -55,7 +56,7 @@ class RunActions(ConsoleScreen):
 
         def sure(yes: bool | None) -> None:
             if yes:
-                self.app.stop_run(self.run_id)
+                acting.stop_run(self.app, self.run_id)
 
         ladder = "SIGINT, after the grace SIGTERM, then SIGKILL, to its whole process group"
         if "stop" in self.app.settings.confirm:
@@ -64,10 +65,10 @@ class RunActions(ConsoleScreen):
             sure(True)
 
     def action_checkpoint(self) -> None:
-        self.app.checkpoint_run(self.run_id)
+        acting.checkpoint_run(self.app, self.run_id)
 
     def action_pull(self) -> None:
-        self.app.pull_run(self.run_id, self.view.spec.host if self.view.spec is not None else "local")
+        acting.pull_run(self.app, self.run_id, self.view.spec.host if self.view.spec is not None else "local")
 
     def action_copy(self) -> None:
         """What a person pastes elsewhere, through the terminal's own clipboard."""

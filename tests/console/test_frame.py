@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from console import cli
+from console import acting, cli
 from console.keys import EVERYWHERE, changing, ids
 from console.modes import MODES
 from console.readonly import LOOKING
@@ -87,7 +87,7 @@ async def test_read_only_refuses_every_key_that_changes_something(folder: Path, 
 
 async def test_read_only_holds_where_no_key_stands_between(folder: Path, root: Root) -> None:
     async with driven(folder, root, settings=Settings(readonly=True)) as driver:
-        driver.app.stop_run("any")
+        acting.stop_run(driver.app, "any")
         await driver.sees("nothing was changed")
 
 
