@@ -31,7 +31,6 @@ class ConsoleScreen(Screen[None]):
         app = cast("ConsoleApp | None", active_app.get(None))
         super().__init__(classes=" ".join(self.first_classes(app)) if app is not None else None)
         self._compositor = Painter()
-        self._fitted: object = None
         if app is not None:
             # It is styled when it is mounted; Textual would first read every style sheet again, as for another theme.
             self._css_update_count = app._css_update_count
@@ -55,22 +54,7 @@ class ConsoleScreen(Screen[None]):
         self.call_after_refresh(self.back_to_pane, self.app.recalled("panes", {}).get(self.name_in_keys))
 
     def on_screen_resume(self) -> None:
-        if any(
-            masthead.size for masthead in self.query(Masthead)
-        ):  # else it is about to be laid out for the first time
-            self._fitted = None
-            self.fit()
-
-    def on_resize(self) -> None:
-        self.call_next(self.fit)
-
-    def fit(self) -> None:
-        """Show the newest look for the widths that there are now."""
         looked = self.app.newest_look()
-        fitted = (looked, [pane.size for pane in self.query(".pane")])
-        if fitted == self._fitted:
-            return
-        self._fitted = fitted
         if looked is not None and self.is_mounted:
             self.show(looked)
         self.freshen()

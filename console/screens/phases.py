@@ -72,6 +72,14 @@ class PhasesScreen(ConsoleScreen):
             self.show(looked)
         self.rows("phase-list").choose(self.app.recalled("phase", ""))
 
+    def on_resize(self) -> None:
+        """Lines are made for a width."""
+        self.call_next(self.fit)
+
+    def fit(self) -> None:
+        if self.looked is not None:
+            self.show(self.looked)
+
     @property
     def crumbs(self) -> list[str]:
         return ["Phases", *([self.standing.phase.phase] if self.standing is not None else [])]

@@ -220,8 +220,12 @@ class RunScreen(RunActions):
         self._asked_why = ""
         self.advised(None)
         self.side.forget()
-        self.query_one(ChartGrid).call_later(self.query_one(ChartGrid).set_charts, [])
-        self.call_later(self.pump)
+        self.call_later(self.begin)
+
+    async def begin(self) -> None:
+        """Empty the grid, then draw: through a queue of its own it might be emptied after the new charts have come."""
+        await self.query_one(ChartGrid).set_charts([])
+        await self.pump()
 
     # What went wrong
 
