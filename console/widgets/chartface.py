@@ -265,7 +265,8 @@ class ChartFace(Straight):
     def _base_style(self, name: str) -> Style:
         if name == "blank":
             return self.base
-        return self.get_component_rich_style(f"chart--{name}")
+        # A chart that was taken away has no styles any more, and may be painted once more before the next layout.
+        return self.get_component_rich_style(f"chart--{name}", default=self.base)
 
     def notify_style_update(self) -> None:
         super().notify_style_update()

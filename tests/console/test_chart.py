@@ -456,3 +456,14 @@ def test_every_key_of_the_tables_has_an_action_and_words(keys: Any, widget: type
         method: Callable[..., None] | None = getattr(widget, f"action_{action.split('(')[0]}", None)
         assert method is not None, (key, action)
         assert words
+
+
+async def test_a_chart_that_was_taken_away_may_be_painted_once_more() -> None:
+    """It loses its styles before the screen is laid out anew, and a timer may paint in between."""
+    chart = Chart(title="gone")
+    async with ChartApp(chart).run_test(size=(60, 20)) as pilot:
+        await pilot.pause()
+        chart._component_styles.clear()
+        chart._rich_style_cache.clear()
+        chart.notify_style_update()
+        assert "no points yet" in "".join(chart.render_line(y).text for y in range(chart.size.height))
