@@ -56,6 +56,8 @@ class RunScreen(RunActions):
         self.view = RunView(paths)
         self.follow_plan = follow_plan
         self.groups: dict[str, list[str]] = {}
+        self._grouped = 0
+        """How many metrics those groups were made of: none ever goes."""
         self.checks: list[Check] = []
         self.advice: Advice | None = None
         self._asked_why = ""
@@ -144,6 +146,9 @@ class RunScreen(RunActions):
         grid = self.query_one(ChartGrid)
         for chart in grid.charts:
             chart.steps_per_epoch = per_epoch
+        if self.groups and len(self.view.series) == self._grouped:
+            return
+        self._grouped = len(self.view.series)
         groups = dict(list(chart_groups(gated_first(list(self.view.series), self.checks)).items())[:_MOST_CHARTS])
         if groups == self.groups:
             return

@@ -96,9 +96,11 @@ class ChartFace(Straight):
 
     def pump(self) -> None:
         """Draw what changed since the last time; a comparison of versions when nothing did."""
-        if self.is_mounted and self.size and self._seen() != self._drawn:
-            self._follow()
-            self._redraw()
+        if not (self.is_mounted and self.size):
+            return
+        seen = self._seen()
+        if seen != self._drawn:
+            self._redraw(self._seen() if self._follow() else seen)
 
     def show_cursor(self, x: float | None) -> None:
         """Put the crosshair there without telling anyone: what a linked chart calls."""
@@ -178,8 +180,8 @@ class ChartFace(Straight):
             plain=self._plain,
         )
 
-    def _redraw(self) -> None:
-        self._drawn = self._seen()
+    def _redraw(self, seen: object) -> None:
+        self._drawn = seen
         before, self._picture = self._picture, None
         if self.has_points:
             from console.charts.plot import draw
@@ -279,15 +281,17 @@ class ChartFace(Straight):
         """The x of the newest point."""
         return max((trace.shown(-1) for trace in self._traces() if len(trace.x)), default=-math.inf)
 
-    def _follow(self) -> None:
-        """Move a zoomed window on by quarters, so that old columns stay put in between."""
+    def _follow(self) -> bool:
+        """Move a zoomed window on by quarters, so that old columns stay put in between; says whether it moved."""
         if self.zoom is None or not self._zoom_follows or not self.has_points:
-            return
+            return False
         newest = self._newest()
-        if newest > self.zoom.high:
-            quarter = self.zoom.span / 4
-            shift = math.ceil((newest - self.zoom.high) / quarter) * quarter
-            self.zoom = Domain(self.zoom.low + shift, self.zoom.high + shift)
+        if newest <= self.zoom.high:
+            return False
+        quarter = self.zoom.span / 4
+        shift = math.ceil((newest - self.zoom.high) / quarter) * quarter
+        self.zoom = Domain(self.zoom.low + shift, self.zoom.high + shift)
+        return True
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return 12

@@ -65,7 +65,7 @@ class ChartGrid(Container):
 
     @property
     def charts(self) -> list[Chart]:
-        return list(self.query_children(Chart))
+        return [child for child in self.children if isinstance(child, Chart)]
 
     async def set_charts(self, charts: Sequence[Chart]) -> None:
         """Show these charts in this order; those already here keep their zoom and crosshair."""
