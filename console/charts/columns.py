@@ -73,6 +73,8 @@ class Curve:
         self.levels: list[Level] = []
         self.drawn: object = None
         """What `console.charts.raster` drew of it last."""
+        self._ranged: tuple[int, int, float, float] | None = None
+        """The range that was asked for last, its lowest and its highest."""
         self._asked: tuple[Ints, Ints, Extrema] | None = None
         """The ranges that were asked for last and what was found there: most of a live chart's columns stay."""
 
@@ -83,7 +85,7 @@ class Curve:
         self._raise_levels()
 
     def truncate(self, count: int) -> None:
-        self._asked = self.drawn = None
+        self._asked = self.drawn = self._ranged = None
         self.values.truncate(count)
         self.bad.truncate(int(np.searchsorted(self.bad.view, count)))
         for level in self.levels:
@@ -122,7 +124,18 @@ class Curve:
         return Extrema(low, high)
 
     def range(self, start: int, stop: int) -> tuple[float, float]:
-        """The same for one range, by slices."""
+        """The same for one range, by slices; of one that has grown at its end only the new points are looked at."""
+        known = self._ranged
+        if known is not None and known[0] == start and known[1] <= stop < known[1] + FAN:
+            new = self.values.view[known[1] : stop]
+            finite = new[np.isfinite(new)].tolist()
+            found = min([known[2], *finite]), max([known[3], *finite])
+        else:
+            found = self._range(start, stop)
+        self._ranged = start, stop, *found
+        return found
+
+    def _range(self, start: int, stop: int) -> tuple[float, float]:
         low, high = math.inf, -math.inf
         for depth in range(len(self.levels) + 1):
             if stop <= start:

@@ -13,7 +13,7 @@ from engine.protocol.events import Event
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _NAMED = 6  # columns for `memory`, the longest name
-_OLD_S = 30.0  # six samples missed: what stands there is history
+OLD_S = 30.0  # six samples missed: what stands there is history
 
 
 def meter_words(event: Event) -> list[tuple[str, str]]:
@@ -71,7 +71,7 @@ def meter_lines(history: MeterHistory, columns: int, now: float, live: bool) -> 
             text.append(f"{bars(_shares(history, name, event), min(room, 40))}  ", _colour(name, event))
         text.append(words + "\n")
     age = now - float(event.get("time", now))
-    if live and age > _OLD_S:
+    if live and age > OLD_S:
         text.append(f"told {ago(float(event['time']), now)}", "yellow")
     text.rstrip()
     return text

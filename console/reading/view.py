@@ -103,6 +103,8 @@ class RunView:
 
     def _read(self, name: str) -> bool:
         any_new = False
+        if size_of(self.paths.folder / name) == self.offsets.setdefault(name, 0):
+            return False
         for _ in range(_PER_PUMP):
             batch = read_events(self.paths.folder / name, self.offsets.get(name, 0), _READ_BYTES)
             self.offsets[name] = batch.offset

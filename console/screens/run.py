@@ -11,6 +11,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
+from textual.timer import Timer
 from textual.widgets import OptionList, Static
 
 from console import acting
@@ -37,7 +38,8 @@ from engine.protocol.gates import Verdict
 from engine.protocol.layout import RunPaths
 
 _LOOK_S = 0.05  # where nothing is heard: a look at file sizes, so that a metric is in sight within 150 ms all the same
-_STATE_S = 0.5  # how soon a state that leaves no line (a killed supervisor, a stage) is noticed
+_STATE_S = 1.0  # how soon a state that leaves no line (a supervisor that was killed) is noticed
+_REPLAY_S = 0.5  # how often a replay, which nobody writes, goes on
 _TOGETHER_S = 0.01  # a step writes its log line and its metrics one after the other: one picture for both
 _MOST_CHARTS = 12
 
@@ -64,6 +66,8 @@ class RunScreen(RunActions):
         self._draw_at = self._state_at = 0.0
         self._gap_s = draw_gap_s()
         self._ear: Ear | None = None
+        self._is_heard = False
+        self._timer: Timer | None = None
         self._is_called = False
         self._judged: list[Verdict] = []
 
@@ -83,8 +87,8 @@ class RunScreen(RunActions):
         self.log_view.open(self.view.paths.log)
         self.log_view.focus()
         self._ear = Ear.open(self.hear)
-        is_heard = self._ear is not None and self._ear.listen(self.view.paths.folder)
-        self.set_interval(_STATE_S if is_heard else _LOOK_S, self.look)
+        self._is_heard = self._ear is not None and self._ear.listen(self.view.paths.folder)
+        self._look_now_and_then()
         self.call_later(self.pump)
 
     def on_unmount(self) -> None:
@@ -98,6 +102,12 @@ class RunScreen(RunActions):
         return [*self.app.crumbs_below(self), *((spec.phase, spec.step) if spec else ()), self.run_id[-5:]]
 
     # What is shown
+
+    def _look_now_and_then(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+        every = _REPLAY_S if self.replay is not None else _STATE_S if self._is_heard else _LOOK_S
+        self._timer = self.set_interval(every, self.look)
 
     def hear(self) -> None:
         """Something was written: look as soon as the last draw is long enough ago and what belongs to it is written too."""
@@ -218,10 +228,11 @@ class RunScreen(RunActions):
         self.view.keep()
         if view.paths != self.view.paths:
             if self._ear is not None:
-                self._ear.listen(view.paths.folder)
+                self._is_heard = self._ear.listen(view.paths.folder)
             self.log_view.open(view.paths.log)
             self.log_view.focus()
         self.view, self.groups, self._judged = view, {}, []
+        self._look_now_and_then()
         self._asked_why = ""
         self.advised(None)
         self.side.forget()

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
-from console.meters.lines import meter_lines
+from console.meters.lines import OLD_S, meter_lines
 from console.paint.run import event_rows, time_of
 from console.reading.provenance import about_text
 from console.reading.view import RunView
@@ -23,6 +23,7 @@ class RunSide(Vertical):
         super().__init__(id=id)
         self._about_of: object = None
         self._meters = Text()
+        self._meters_of: object = None
         self._events_shown = 0
 
     def compose(self) -> ComposeResult:
@@ -49,17 +50,25 @@ class RunSide(Vertical):
 
     def show_run(self, view: RunView) -> None:
         """Take over what is new of a run."""
-        pane = self.query_one("#run-meters", Static)
-        meters = meter_lines(view.meters, pane.size.width, time.time(), view.status.live)
-        if meters != self._meters or meters.spans != self._meters.spans:
-            taller = meters.plain.count("\n") != self._meters.plain.count("\n")
-            self._meters = meters
-            pane.update(meters, layout=taller)
+        self._show_meters(view)
         if len(view.events) != self._events_shown:
             self._events_shown = len(view.events)
             self._show_events(view)
         if self.shows_about:
             self.show_about(view)
+
+    def _show_meters(self, view: RunView) -> None:
+        """Written anew for a new sample, and when the last one is so old that its age is told."""
+        pane, now = self.query_one("#run-meters", Static), time.time()
+        made_of = (id(view.meters), view.meters.latest, pane.size.width, view.status.live)
+        if made_of == self._meters_of and now - float(view.meters.latest.get("time", now)) <= OLD_S:
+            return
+        self._meters_of = made_of
+        meters = meter_lines(view.meters, pane.size.width, now, view.status.live)
+        if meters != self._meters or meters.spans != self._meters.spans:
+            taller = meters.plain.count("\n") != self._meters.plain.count("\n")
+            self._meters = meters
+            pane.update(meters, layout=taller)
 
     def _show_events(self, view: RunView) -> None:
         """The newest stays in sight, unless somebody reads further up."""

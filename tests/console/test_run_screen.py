@@ -247,6 +247,9 @@ async def test_the_painted_lines_of_a_closed_run_are_let_go(tiny: Path, root: Ro
         assert len(kept) > 20
         await driver.keys("escape", "2", "1")
         await driver.until(lambda: len(driver.app.screen_stack) == 1, "the run's screen gone")
-        await driver.pilot.pause(0.1)
-        gc.collect()
-        assert [one for one in kept if one() is not None] == []
+
+        def are_gone() -> bool:
+            gc.collect()
+            return not any(one() is not None for one in kept)
+
+        await driver.until(are_gone, "its lines let go", seconds=5)
