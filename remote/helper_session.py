@@ -135,7 +135,7 @@ class Session:
         except TimeoutError:
             raise NoHelper(
                 f"{self._alias}: python3 there did not start within {_START_S:.0f} s{self._said()}. "
-                f"Try: ssh {self._alias} python3 -c 'print(1)'"
+                f"Try: ssh {self._connection.target.typed} python3 -c 'print(1)'"
             ) from None
         except (SSHException, EOFError, OSError) as error:
             raise self._not_begun(str(error) or "it hung up") from None
@@ -159,7 +159,7 @@ class Session:
         if code == 127:
             return NoHelper(
                 f"{self._alias} has no python3, which everything here needs. "
-                f"Install it: ssh {self._alias} sudo apt-get install -y python3"
+                f"Install it: ssh {self._connection.target.typed} sudo apt-get install -y python3"
             )
         if code < 0:
             return ConnectionLost(f"{self._alias}: the connection was lost while the helper started ({how})")

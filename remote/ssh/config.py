@@ -43,6 +43,24 @@ class Target:
     known_hosts: tuple[Path, ...] = ()
     host_key_alias: str | None = None
     connect_timeout_s: float | None = None
+    asked: Spec | None = None
+    """As it was named, where user or port were given with the name."""
+
+    @property
+    def typed(self) -> str:
+        """What follows `ssh` on a command line to get here: the alias alone, or `-p 2222 root@box`."""
+        if self.asked is None:
+            return self.alias
+        port = f"-p {self.asked.port} " if self.asked.port else ""
+        return port + (f"{self.asked.user}@" if self.asked.user else "") + self.asked.host
+
+    @property
+    def as_hop(self) -> str:
+        """The same as `ssh -J` takes it: `root@box:2222`."""
+        if self.asked is None:
+            return self.alias
+        user = f"{self.asked.user}@" if self.asked.user else ""
+        return user + self.asked.host + (f":{self.asked.port}" if self.asked.port else "")
 
     @property
     def known_as(self) -> str:
@@ -146,6 +164,7 @@ def target_of(spec: Spec, options: Mapping[str, list[str]], environ: Mapping[str
         known_hosts=_known_hosts(options, tokens, environ),
         host_key_alias=_one(options, "hostkeyalias"),
         connect_timeout_s=float(timeout) if timeout and timeout.isdigit() else None,
+        asked=spec,
     )
 
 

@@ -165,12 +165,12 @@ class _Way:
             said = str(error) or "it hung up"
             raise NoWay(
                 f"{target.alias}: {target.hostname} port {target.port} answers, but not as an SSH server ({said}). "
-                f"Try: ssh -v {target.alias}"
+                f"Try: ssh -v {target.typed}"
             ) from None
         if not transport.initial_kex_done:
             raise NoWay(
                 f"{target.alias}: {target.hostname} port {target.port} takes the connection and says nothing for "
-                f"{self.step_s:g} s. Try: ssh -v {target.alias}"
+                f"{self.step_s:g} s. Try: ssh -v {target.typed}"
             )
         self._verify(target, transport)
 
@@ -197,7 +197,7 @@ class _Way:
             raise HostKeyUnknown(
                 f"{target.alias}: nobody has agreed to its host key {shown.key_type} {shown.fingerprint}"
                 f"{f' ({note})' if note else ''}. Compare it with the machine's own, then agree on screen, "
-                f"or log in once with: ssh {target.alias}"
+                f"or log in once with: ssh {target.typed}"
             )
         self.trust.agree(target, key.get_name(), key.get_base64())
 
@@ -257,7 +257,7 @@ def _accepted(connection: Connection, candidate: Candidate, notes: Offered) -> b
     if more:
         raise LoginRefused(
             f"{target.alias}: {target.hostname} wants {', '.join(more)} besides the key, which needs a person. "
-            f"Open a connection that is shared (ControlMaster) with: ssh {target.alias}"
+            f"Open a connection that is shared (ControlMaster) with: ssh {target.typed}"
         )
     return True
 
@@ -265,7 +265,7 @@ def _accepted(connection: Connection, candidate: Candidate, notes: Offered) -> b
 def _refused(target: Target, notes: Offered) -> LoginRefused:
     return LoginRefused(
         f"{target.alias}: {target.user}@{target.hostname} refused every key. Offered: {notes}. "
-        f"Check the user and IdentityFile in ~/.ssh/config, or add the key: ssh-copy-id {target.alias}"
+        f"Check the user and IdentityFile in ~/.ssh/config, or add the key: ssh-copy-id {target.typed}"
     )
 
 

@@ -114,7 +114,7 @@ class Connection:
         except (SSHException, EOFError, OSError):
             raise NoWay(
                 f"the jump over {self.target.alias} to {there} gave no answer in {timeout_s:.0f} s. "
-                f"Try: ssh -v -J {self.target.alias} {target.alias}"
+                f"Try: ssh -v -J {self.target.as_hop} {target.typed}"
             ) from None
 
     def _lost(self, error: BaseException) -> ConnectionLost:

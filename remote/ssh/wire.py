@@ -34,7 +34,7 @@ def open_tcp(target: Target, timeout_s: float) -> socket.socket:
         return sock
     raise NoWay(
         f"{target.alias}: {target.hostname} port {target.port} does not answer ({'; '.join(errors)}). "
-        f"Is it running, and is this network allowed to reach it? Try: ssh -v {target.alias}"
+        f"Is it running, and is this network allowed to reach it? Try: ssh -v {target.typed}"
     )
 
 

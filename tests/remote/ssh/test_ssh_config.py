@@ -105,3 +105,17 @@ def test_tokens_and_environment_in_paths_are_filled() -> None:
 def test_dev_null_as_known_hosts_knows_nothing() -> None:
     options = parse_g("userknownhostsfile /dev/null\nglobalknownhostsfile /dev/null\n")
     assert target_of(Spec("h"), options, {}).known_hosts == ()
+
+
+@pytest.mark.parametrize(
+    ("named", "typed", "hop"),
+    [
+        ("box", "box", "box"),
+        ("root@box", "root@box", "root@box"),
+        ("box:2222", "-p 2222 box", "box:2222"),
+        ("root@box:2222", "-p 2222 root@box", "root@box:2222"),
+    ],
+)
+def test_what_is_typed_to_try_it_has_the_user_and_port_that_were_given(named: str, typed: str, hop: str) -> None:
+    target = target_of(parse_spec(named), parse_g("hostname 10.0.0.7\nport 22\n"), {})
+    assert (target.typed, target.as_hop) == (typed, hop)
