@@ -36,6 +36,9 @@ _MOST_CHARTS = 24
 _LIVE_S = 1.0  # how often live runs are read on
 
 
+NOTHING = "Nothing is compared yet: mark runs on the Runs screen (2, then space), or press / and ask."
+
+
 class CompareScreen(ConsoleScreen):
     CSS_PATH = Path(__file__).with_name("compare.tcss")
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("compare"))
@@ -131,9 +134,7 @@ class CompareScreen(ConsoleScreen):
         self.show_sides()
         await self.show_charts()
         text = tables_text(self.sides, self.base, self.checks) if self.sides else ""
-        self.query_one("#compare-text", Static).update(
-            text or "mark runs on the Runs screen (2, then space), or press / and ask"
-        )
+        self.query_one("#compare-text", Static).update(text or NOTHING)
         self.freshen()
 
     @property
@@ -176,30 +177,37 @@ class CompareScreen(ConsoleScreen):
         self.action_choose()
 
     def action_choose(self) -> None:
-        if self.chosen is not None:
-            self.app.open_run(self.chosen.members[0].row.run_id)
+        side = self.needed(self.chosen, NOTHING)
+        if side is not None:
+            self.app.open_run(side.members[0].row.run_id)
 
     async def action_baseline(self) -> None:
         """Pin the highlighted side as what the others are held against, or take the pin out."""
-        if self.chosen is not None:
-            first = self.chosen.members[0].row.run_id
-            self.baseline = None if self.chosen.key == self.base else first
+        side = self.needed(self.chosen, NOTHING)
+        if side is not None:
+            first = side.members[0].row.run_id
+            self.baseline = None if side.key == self.base else first
             self.remember()
             await self.draw()
 
     def action_drop(self) -> None:
         """Take the highlighted side out of the comparison; the runs stay."""
-        if self.chosen is not None:
-            out = {m.row.run_id for m in self.chosen.members}
+        side = self.needed(self.chosen, NOTHING)
+        if side is not None:
+            out = {m.row.run_id for m in side.members}
             self.app.remember("marked", [i for i in self.ids if i not in out])
             self.gather()
 
     async def action_families(self) -> None:
+        if not self.needed(self.sides, NOTHING):
+            return
         self.by_family = not self.by_family
         self.remember()
         await self.draw()
 
     def action_time(self) -> None:
+        if not self.needed(self.sides, NOTHING):
+            return
         self.by_time = not self.by_time
         self.remember()
         for chart in self.query_one(ChartGrid).charts:
@@ -211,6 +219,8 @@ class CompareScreen(ConsoleScreen):
 
     def action_zoom(self) -> None:
         """Everything, only charts, only tables."""
+        if not self.needed(self.sides, NOTHING):
+            return
         order = ("", "-charts", "-tables")
         now = next((c for c in order[1:] if self.has_class(c)), "")
         after = order[(order.index(now) + 1) % len(order)]
@@ -219,7 +229,7 @@ class CompareScreen(ConsoleScreen):
 
     def action_focus_charts(self) -> None:
         shown = [chart for chart in self.query_one(ChartGrid).charts if chart.display]
-        if shown:
+        if self.needed(shown, "These runs have no curves." if self.sides else NOTHING):
             shown[0].focus()
 
     def action_back(self) -> None:
@@ -249,7 +259,7 @@ class CompareScreen(ConsoleScreen):
         self.gather()
 
     def action_export(self) -> None:
-        if not self.sides:
+        if not self.needed(self.sides, NOTHING):
             return
         offered = f"compare-{time.strftime('%Y%m%d-%H%M%S')}"
         sides, baseline = list(self.sides), self.base

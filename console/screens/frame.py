@@ -5,7 +5,7 @@ A screen says where one is (`crumbs`) and takes over the newest look at the worl
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from textual._context import active_app
 from textual.screen import Screen
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from console.app import ConsoleApp
     from console.messages import Looked
+
+Thing = TypeVar("Thing")
 
 
 class ConsoleScreen(Screen[None]):
@@ -69,6 +71,12 @@ class ConsoleScreen(Screen[None]):
         box.add_class("-open")
         self.app.stylesheet.apply(box)  # else it can't have the focus before the next idle moment
         self.set_focus(box)
+
+    def needed(self, thing: Thing | None, lacks: str) -> Thing | None:
+        """What a key acts on; where there is nothing, a line that says so instead of silence."""
+        if not thing:
+            self.app.say(lacks, "warning")
+        return thing
 
     # The pane one was in
 

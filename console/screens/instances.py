@@ -27,6 +27,10 @@ from console.widgets.rows import Rows
 
 _LOOK_S = 5.0  # one request; the account allows one a second to all consoles and guards together
 _TYPES_S = 60.0
+FIRST = (
+    "Types and what is rented come from your Lambda account. Without one: fractal-console --demo shows this screen over a "
+    "fake account, and fractal-console hosts add NAME --ssh USER@HOST names a machine of your own to run on."
+)
 
 
 class InstancesScreen(ConsoleScreen):
@@ -59,7 +63,8 @@ class InstancesScreen(ConsoleScreen):
     def on_mount(self) -> None:
         self.query_one("#machine").border_title = "Machine"
         self.query_one("#inside").border_title = "Inside"
-        self.query_one("#inside-page", Static).update("i looks into the chosen machine: processes and nvidia-smi")
+        self.query_one("#inside-page", Static).update("i looks into the chosen\nmachine: its processes\nand nvidia-smi")
+        self.query_one("#machine-page", Static).update(FIRST)
         self.rows("machines").focus()
         self.action_refresh()
         self.set_interval(_LOOK_S, self.look)
@@ -213,13 +218,13 @@ class InstancesScreen(ConsoleScreen):
     def chosen_machine(self) -> str | None:
         name = self.rows("machines").chosen
         if name is None:
-            self.app.say("nothing is rented", "warning")
+            self.app.say("nothing is rented: l rents the chosen type", "warning")
         return name
 
     def action_choose(self) -> None:
         if self.focused is not None and self.focused.id == "types":
             self.run_worker(self.app.run_action("screen.launch"))
-        elif self.machines:
+        else:
             self.action_inside()
 
     def action_launch(self) -> None:
@@ -228,7 +233,7 @@ class InstancesScreen(ConsoleScreen):
 
         kind = self.types.get(self.rows("types").chosen or "")
         if kind is None:
-            self.app.say("no types are known yet", "warning")
+            self.app.say("no types are known yet; u looks again", "warning")
             return
         base = kind["name"].replace("_", "-")
         name = next(n for n in (base, *(f"{base}-{i}" for i in range(2, 99))) if n not in self.machines)

@@ -87,17 +87,27 @@ class NotesScreen(Dialog[None]):
         return next((n for n in self.notes if str(n.n) == row), None)
 
     def action_choose(self) -> None:
-        if self.chosen is not None and self.chosen.run_id and self.app.space.paths(self.chosen.run_id).spec.exists():
+        note = self.chosen
+        if note is None:
+            self.app.say("there is no note to open; ctrl+n writes one", "warning")
+        elif not note.run_id:
+            self.app.say(f"it is about {note.phase}, not about a run", "warning")
+        elif not self.app.space.paths(note.run_id).spec.exists():
+            self.app.say(f"{note.run_id} is not here any more", "warning")
+        else:
             self.dismiss(None)
-            self.app.open_run(self.chosen.run_id)
+            self.app.open_run(note.run_id)
 
     def action_add(self) -> None:
-        if self.phase:
+        if not self.phase:
+            self.app.say("this project has no phase to write on: fractal-console init makes one", "warning")
+        else:
             many.note_phase(self.app, self.phase)
 
     def action_withdraw(self) -> None:
         note = self.chosen
         if note is None:
+            self.app.say("there is no note to withdraw", "warning")
             return
 
         def work(space: Workspace) -> Done:

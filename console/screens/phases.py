@@ -31,6 +31,7 @@ _FRAME = 4
 """Cells of a pane's border and padding."""
 _MOST_TALL = 8
 """Steps that get a line for their files; more would push the gates out of sight."""
+NO_PHASE = "no phase is chosen: esc clears the filter; fractal-console init makes a phase file"
 
 
 class PhasesScreen(ConsoleScreen):
@@ -187,6 +188,8 @@ class PhasesScreen(ConsoleScreen):
         verdict = self.chosen_verdict()
         if verdict is not None and verdict.run_id is not None:
             self.app.open_run(verdict.run_id)
+        else:
+            self.app.say("no run stands behind this line; W says what it lacks", "warning")
 
     def chosen_step(self) -> Any:
         s = self.standing
@@ -200,7 +203,8 @@ class PhasesScreen(ConsoleScreen):
         return next((v for v in verdicts if v.check_id == name), None)
 
     def action_launch_step(self) -> None:
-        s, step = self.standing, self.chosen_step()
+        s = self.needed(self.standing, NO_PHASE)
+        step = self.needed(self.chosen_step(), "this phase has no step") if s is not None else None
         if s is None or step is None:
             return
         if step.blocked:
@@ -209,7 +213,7 @@ class PhasesScreen(ConsoleScreen):
         self.app.launching.ask(s.phase, step.step.step, s.preset)
 
     def action_launch_phase(self) -> None:
-        s = self.standing
+        s = self.needed(self.standing, NO_PHASE)
         if s is None:
             return
         first = next((x for x in s.steps if not x.step.optional), None)
@@ -222,12 +226,13 @@ class PhasesScreen(ConsoleScreen):
         """The whole goal, as Markdown."""
         from console.screens.page import Page
 
-        if self.standing is not None:
-            self.app.push_screen(Page(self.standing.phase.title, self.standing.phase.goal))
+        s = self.needed(self.standing, NO_PHASE)
+        if s is not None:
+            self.app.push_screen(Page(s.phase.title, s.phase.goal))
 
     def action_what_now(self) -> None:
         """What keeps the chosen gate or check shut, or went wrong with the chosen step's run."""
-        s, step = self.standing, self.chosen_step()
+        s, step = self.needed(self.standing, NO_PHASE), self.chosen_step()
         if s is None:
             return
         if self.focused is self.rows("steps") and step is not None and step.run is not None:
@@ -252,7 +257,7 @@ class PhasesScreen(ConsoleScreen):
             self.app.say("nothing keeps this gate shut" if found else "no check keeps a gate of this phase shut")
 
     def action_next_preset(self) -> None:
-        s = self.standing
+        s = self.needed(self.standing, NO_PHASE)
         if s is None:
             return
         names = all_presets(self.app.space.project, s.phase)

@@ -96,13 +96,23 @@ class RegistryScreen(ConsoleScreen):
         hand_offs.border_title = f"Hand-offs — {len(message.hand_offs)}"
         hand_offs.show([(h["handoff_id"], hand_off_line(h, now)) for h in message.hand_offs])
         self.show_model()
-        if message.chosen != pane.chosen:
+        if pane.chosen is not None and message.chosen != pane.chosen:
             self.read()
+
+    @property
+    def lacks(self) -> str:
+        """Why no model is chosen, and what to do about it."""
+        if self.seen is not None and self.seen.models:
+            return "No model meets the filter; esc clears it."
+        return (
+            "No model is registered yet. Runs that train register theirs: 1, then R, runs a phase "
+            "(in code of your own: runlog.model(…))."
+        )
 
     def show_model(self) -> None:
         page, model = self.query_one("#model-page", Static), self.chosen
         if model is None or self.seen is None:
-            page.update("No model is registered yet; one is as soon as a run says runlog.model(…).")
+            page.update(self.lacks)
         elif self.seen.chosen == model["model_id"]:
             page.update(model_page(self.seen.about, self.below.get(model["model_id"], ())))
         self.freshen()
@@ -121,13 +131,13 @@ class RegistryScreen(ConsoleScreen):
         self.action_choose()
 
     def action_choose(self) -> None:
-        model = self.chosen
+        model = self.needed(self.chosen, self.lacks)
         if model is not None:
             self.app.open_run(model["session_id"])
 
     def action_verify(self) -> None:
         """In a thread of its own: gigabytes take their time to hash, and the lists go on."""
-        model = self.chosen
+        model = self.needed(self.chosen, self.lacks)
         if model is None:
             return
         self.below[model["model_id"]] = ["verifying: its file is being hashed …"]
@@ -157,7 +167,7 @@ class RegistryScreen(ConsoleScreen):
         self.ask("Which phase goes on with it?", "such as phase14-best-of-n", "handoff", "to")
 
     def ask(self, title: str, hint: str, action: str, about: str) -> None:
-        model = self.chosen
+        model = self.needed(self.chosen, self.lacks)
         if model is None:
             return
 
@@ -169,7 +179,7 @@ class RegistryScreen(ConsoleScreen):
         self.app.push_screen(Ask(f"{title}  {model['model_id']}", hint), said)
 
     def action_compare(self) -> None:
-        model = self.chosen
+        model = self.needed(self.chosen, self.lacks)
         if model is None or self.seen is None:
             return
         best = next((m for m in self.seen.models if m["champion"] and m["phase"] == model["phase"]), None)

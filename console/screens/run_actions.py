@@ -92,7 +92,7 @@ class RunActions(ConsoleScreen):
 
     def action_next_x(self) -> None:
         """Step, time, epoch: for every chart at once."""
-        charts = self.query_one(ChartGrid).charts
+        charts = self.needed(self.query_one(ChartGrid).charts, "no curves yet")
         if charts:
             charts[0].action_next_x()
 
@@ -152,7 +152,7 @@ class RunActions(ConsoleScreen):
         return not action.startswith("replay_") or self.replay is not None
 
     def action_focus_charts(self) -> None:
-        charts = self.query_one(ChartGrid).charts
+        charts = self.needed(self.query_one(ChartGrid).charts, "no curves yet")
         if charts:
             charts[0].focus()
 

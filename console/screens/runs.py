@@ -153,8 +153,9 @@ class RunsScreen(ConsoleScreen):
         self.action_choose()
 
     def action_choose(self) -> None:
-        if self.table.chosen is not None:
-            self.app.open_run(self.table.chosen)
+        chosen = self.needed_run()
+        if chosen is not None:
+            self.app.open_run(chosen)
 
     def action_filter(self) -> None:
         box = self.query_one("#filter", Input)
@@ -193,7 +194,7 @@ class RunsScreen(ConsoleScreen):
 
     def action_mark(self) -> None:
         """Mark the highlighted run, or take the mark off, and go on to the next."""
-        chosen = self.table.chosen
+        chosen = self.needed_run()
         if chosen is None:
             return
         marked = list(self.app.recalled("marked", []))
@@ -203,6 +204,8 @@ class RunsScreen(ConsoleScreen):
 
     def action_mark_all(self) -> None:
         """Everything that the query found; again: nothing."""
+        if self.needed_run() is None:
+            return
         shown = list(self.table.ids[:_MOST_MARKED_AT_ONCE])
         marked = self.app.recalled("marked", [])
         all_marked = bool(shown) and set(shown) <= set(marked)
@@ -259,21 +262,28 @@ class RunsScreen(ConsoleScreen):
         marked = self.app.recalled("marked", [])
         return list(marked) or ([self.table.chosen] if self.table.chosen is not None else [])
 
+    def needed_run(self) -> str | None:
+        return self.needed(self.table.chosen, self.table.empty)
+
     def action_tag(self) -> None:
-        many.tag(self.app, self.meant)
+        many.tag(self.app, self.needed(self.meant, self.table.empty) or [])
 
     def action_note(self) -> None:
-        if self.table.chosen is not None:
-            many.note(self.app, self.table.chosen)
+        chosen = self.needed_run()
+        if chosen is not None:
+            many.note(self.app, chosen)
 
     def action_rerun(self) -> None:
-        if self.table.chosen is not None:
-            many.rerun(self.app, self.table.chosen)
+        chosen = self.needed_run()
+        if chosen is not None:
+            many.rerun(self.app, chosen)
 
     def action_delete(self) -> None:
-        many.delete(self.app, self.meant)
+        many.delete(self.app, self.needed(self.meant, self.table.empty) or [])
 
     def action_compare(self) -> None:
-        if not self.app.recalled("marked", []) and self.table.chosen is not None:
-            self.app.remember("marked", [self.table.chosen])
+        meant = self.needed(self.meant, self.table.empty)
+        if not meant:
+            return
+        self.app.remember("marked", meant)
         self.run_worker(self.app.run_action("app.show('compare')"))

@@ -64,6 +64,10 @@ class Rows(OptionList):
         elif rows:
             self.highlighted = min(place or 0, len(rows) - 1)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """With no line to select, `enter` is the screen's, which says why there is none."""
+        return action != "select" or self.highlighted is not None
+
     @property
     def chosen(self) -> str | None:
         """The id of the highlighted line."""
