@@ -74,7 +74,7 @@ async def test_a_filter_that_no_model_meets_asks_once_and_says_so(
         screen = driver.app.screen
         assert isinstance(screen, RegistryScreen)
         screen.wanted, before = "nothing", len(asked)
-        model = {name: "toy" for name in ("model_id", "phase", "step", "preset", "variant", "model_type", "session_id")}
+        model = dict.fromkeys(("model_id", "phase", "step", "preset", "variant", "model_type", "session_id"), "toy")
         screen.on_registry_seen(RegistrySeen([{**model, "tags": []}], [], "toy", []))
         await asyncio.sleep(0)
         assert len(asked) == before
