@@ -79,6 +79,12 @@ RUN = (
     Key("space", "replay_pause", "Pause", "In a replay: hold it, or let it go on."),
     Key("greater_than_sign", "replay_faster", "Faster", "In a replay."),
     Key("less_than_sign", "replay_slower", "Slower", "In a replay."),
+    Key(
+        "j",
+        "replay_jump",
+        "Jump",
+        "In a replay: to a step (1200), a time (12:30), +90s from its begin, -5m from its end.",
+    ),
     Key("c", "focus_charts", "To charts", footer=False),
     Key("b", "focus_log", "To log", footer=False),
     Key("escape", "back", "Back"),

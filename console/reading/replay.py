@@ -6,11 +6,15 @@ verb show a replay as they show a live run.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
 from typing import Any
 
+from console.errors import UserError
+from console.logs.stamps import asked_time
 from console.reading.view import RunView
 from engine.protocol.case import Case
 from engine.protocol.checks import Check, steps_of
@@ -61,6 +65,10 @@ class ReplayClock:
         nearest = min(range(len(SPEEDS)), key=lambda at: abs(SPEEDS[at] - self.speed))
         self.speed = SPEEDS[min(max(0, nearest + by), len(SPEEDS) - 1)]
 
+    def jump(self, moment: float) -> None:
+        """To another moment; it goes on from there, or stands there while it is held."""
+        self._base, self._since = min(max(moment, self.start), self.end), self.now()
+
     def wait_for(self, moment: float) -> float:
         """Seconds of `now` until this moment comes; 0 where it is past."""
         return max(0.0, (moment - self.moment) / self.speed)
@@ -107,6 +115,11 @@ class ReplayView(RunView):
     def keep(self) -> None:
         """A replay leaves nothing behind."""
 
+    def at(self, moment: float) -> ReplayView:
+        """The same replay at another moment; also one that is past, so from nothing."""
+        self.clock.jump(moment)
+        return ReplayView(self.paths, record=self.record, clock=self.clock)
+
     def _due(self) -> int:
         moment, due = self.clock.moment, self.shown
         while due < len(self.record) and self.record[due]["time"] <= moment:
@@ -134,6 +147,51 @@ def replay_of(paths: RunPaths, speed: float = 10.0, now: Callable[[], float] = t
     record = recorded(paths)
     first, last = (record[0]["time"], record[-1]["time"]) if record else (0.0, 0.0)
     return ReplayView(paths, record=record, clock=ReplayClock(first, last, speed, now))
+
+
+class NoSuchMoment(UserError):
+    """What was asked for is no moment of this run."""
+
+
+def asked_moment(words: str, replay: ReplayView, zone: tzinfo | None = None) -> float:
+    """The moment that someone typed: `1200` (a step), `12:30` (time of day), `+90s` from the begin, `-5m` from the end."""
+    clock, words = replay.clock, words.strip().lower()
+    if found := re.fullmatch(r"(?:step\s*)?(\d+)", words):
+        return _moment_of_step(replay.record, int(found[1]))
+    since = _span(words[1:]) if words.startswith("+") else None
+    moment = asked_time(words, clock.end, zone) if since is None else clock.start + since
+    if moment is None:
+        raise NoSuchMoment(f"{words!r} is no moment; try step 1200, 12:30, +90s from the begin or -5m from the end")
+    # A minute that was typed is the whole minute: the run may have begun within it.
+    if not clock.start - 60 <= moment <= clock.end:
+        began, ended = (
+            datetime.fromtimestamp(at, zone).strftime("%Y-%m-%d %H:%M:%S") for at in (clock.start, clock.end)
+        )
+        raise NoSuchMoment(f"{words!r} is not within the run: {began} to {ended}")
+    return max(moment, clock.start)
+
+
+def _span(words: str) -> float | None:
+    """`90s`, `5m`, `1.5h`, `12:30` (minutes), `1:12:30`, in seconds."""
+    if found := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd])", words):
+        return float(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]]
+    if found := re.fullmatch(r"\s*(?:(\d+):)?(\d+):(\d\d)", words):
+        return int(found[1] or 0) * 3600 + int(found[2]) * 60 + int(found[3])
+    return None
+
+
+def _moment_of_step(record: list[Event], step: int) -> float:
+    """When the first value of this step or a later one was written."""
+    steps = [(e["step"], e["time"]) for e in record if e.get("kind") == "metric" and _is_number(e.get("step"))]
+    found = next((at for one, at in steps if one >= step), None)
+    if found is None:
+        last = f"its last step is {max(one for one, _ in steps):g}" if steps else "it has no steps"
+        raise NoSuchMoment(f"there is no step {step}: {last}")
+    return float(found)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def own_verdicts(view: RunView, checks: list[Check]) -> list[Verdict]:

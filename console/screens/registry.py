@@ -8,9 +8,12 @@ from __future__ import annotations
 import argparse
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from rich.console import Group
+from rich.table import Table as RichTable
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -91,7 +94,7 @@ class RegistryScreen(ConsoleScreen):
         pane = self.rows("models")
         pane.border_title = f"Models — {len(found)}"
         now = time.time()
-        pane.show([(m["model_id"], model_line(m, now)) for m in found])
+        pane.show(model_rows(found, now))
         hand_offs = self.rows("hand-offs")
         hand_offs.border_title = f"Hand-offs — {len(message.hand_offs)}"
         hand_offs.show([(h["handoff_id"], hand_off_line(h, now)) for h in message.hand_offs])
@@ -237,15 +240,23 @@ def _table(space: Workspace, action: str, names: list[str] | None = None, **more
     return act(space, argparse.Namespace(**{"to": None, "reason": "", **more}, action=action, names=names or []))
 
 
-def model_line(model: dict[str, Any], now: float) -> Text:
-    """One model in the list."""
+def model_rows(models: Sequence[dict[str, Any]], now: float) -> list[tuple[str, Text]]:
+    """The list of models; each column as wide as what stands in it, so that a narrow pane shows the ages too."""
+    told = [
+        (m["name"], m["phase"].split("-")[0], m["step"], m["variant"] or m["preset"] or "–", size_said(m["size_bytes"]))
+        for m in models
+    ]
+    widths = [min(24, max(map(len, column))) for column in zip(*told, strict=True)]
+    return [(m["model_id"], _model_line(m, words, widths, now)) for m, words in zip(models, told, strict=True)]
+
+
+def _model_line(model: dict[str, Any], words: Sequence[str], widths: Sequence[int], now: float) -> Text:
+    name, phase, step, variant, size = (f"{word:<{width}}" for word, width in zip(words, widths, strict=True))
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append("★ " if model["champion"] else "  ", "yellow")
-    text.append(f"{model['name']:<18} ", "bold")
-    text.append(
-        f"{model['phase'].split('-')[0]:<9} {model['step']:<10} {model['variant'] or model['preset'] or '–':<14} "
-    )
-    text.append(f"{size_said(model['size_bytes']):>8}  {ago(model['created_at'], now)}  {model['model_type']}", "dim")
+    text.append(f"{name}  ", "bold")
+    text.append(f"{phase}  {step}  {variant}  ")
+    text.append(f"{size}  {ago(model['created_at'], now)}  {model['model_type']}", "dim")
     return text
 
 
@@ -257,16 +268,17 @@ def hand_off_line(hand_off: dict[str, Any], now: float) -> Text:
     return text
 
 
-def model_page(about: list[list[str]], below: Any) -> Text:
-    """Everything the registry knows of one model, then what was found out since."""
-    text = Text()
-    width = min(26, max((len(row[0]) for row in about), default=0))
+def model_page(about: list[list[str]], below: Sequence[str]) -> Group:
+    """Everything the registry knows of one model, then what was found out since; long paths and hashes stay in their column."""
+    grid = RichTable.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True, max_width=26)
+    grid.add_column(overflow="fold")
     for name, said in about:
-        text.append(f"{name:<{width}}  ", "dim")
-        text.append(f"{said}\n")
+        grid.add_row(Text(name), Text(said))
+    news = Text()
     for at, line in enumerate(below):
-        text.append(f"\n{line}\n" if at == 0 else f"{line}\n", "bold" if at == 0 else "")
-    return text
+        news.append(f"\n{line}\n" if at == 0 else f"{line}\n", "bold" if at == 0 else "")
+    return Group(grid, news)
 
 
 def _searched(model: dict[str, Any]) -> str:

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from console import acting
-from console.reading.replay import ReplayView, replay_of
+from console.reading.replay import NoSuchMoment, ReplayView, asked_moment, replay_of
 from console.reading.view import RunView
-from console.screens.dialogs import Confirm, Pick
+from console.screens.dialogs import Ask, Confirm, Pick
 from console.screens.frame import ConsoleScreen
 from console.whatnow.advice import Advice
 from console.widgets.grid import ChartGrid
@@ -146,6 +146,25 @@ class RunActions(ConsoleScreen):
     def action_replay_slower(self) -> None:
         if self.replay is not None:
             self.replay.clock.turn(-1)
+
+    def action_replay_jump(self) -> None:
+        replay = self.replay
+        if replay is None:
+            return
+
+        def to(words: str | None) -> None:
+            if words is None:
+                return
+            try:
+                self.show_view(replay.at(asked_moment(words, replay)))
+            except NoSuchMoment as error:
+                self.app.say(str(error), "warning")
+            else:
+                self.log_view.go_to_time(replay.clock.moment)
+
+        self.app.push_screen(
+            Ask("To which moment of the run?", "step 1200, 12:30, +90s from its begin, -5m from its end"), to
+        )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The keys of a replay are there only while one goes on."""

@@ -95,7 +95,7 @@ def verify_models(registry: Registry, args: argparse.Namespace) -> Table:
     checked = [(m, registry.verify(m.model_id)) for m in found]
     rows = [["✓" if v.ok else "✗", m.model_id, v.because] for m, v in checked]
     bad = sum(not v.ok for _, v in checked)
-    note = f"{bad} of {len(checked)} files are not what was registered" if bad else f"{len(checked)} files are whole"
+    note = f"{bad} of {len(checked)} files are not what was registered" if bad else _whole(len(checked))
     data = [{"model": m.model_id, "ok": v.ok, "because": v.because} for m, v in checked]
     return Table(["", "model", "because"], rows, data, note, 1 if bad else 0)
 
@@ -197,3 +197,7 @@ def number_said(value: float | None) -> str:
 
 def _change(value: float | None) -> str:
     return number_said(value) if value is None or not value > 0 else f"+{number_said(value)}"
+
+
+def _whole(count: int) -> str:
+    return "the file is whole" if count == 1 else f"{count} files are whole"

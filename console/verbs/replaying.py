@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from console.errors import UserError
-from console.reading.replay import ReplayView, own_verdicts, replay_of
+from console.reading.replay import ReplayView, asked_moment, own_verdicts, replay_of
 from console.verbs.common import workspace
 from console.words import coloured, duration, number, shown_state, sign
 from console.workspace import Workspace
@@ -28,10 +28,11 @@ def replay(arguments: argparse.Namespace) -> int:
     view = replay_of(space.paths(row.run_id), arguments.speed or 1.0)
     if not view.record:
         raise UserError(f"{row.run_id} has left no events to replay")
+    since = asked_moment(arguments.at, view) if arguments.at else None
     spec = read_spec(view.paths.spec)
     checks = _checks(space, spec) if spec is not None else []
     try:
-        play(view, checks, arguments.json, (lambda seconds: None) if arguments.speed == 0 else time.sleep)
+        play(view, checks, arguments.json, (lambda seconds: None) if arguments.speed == 0 else time.sleep, since)
     except KeyboardInterrupt:
         return 130
     if not arguments.json:
@@ -49,11 +50,21 @@ def _checks(space: Workspace, spec: RunSpec) -> list[Check]:
     return [check for gate in phase.gates for check in gate.compiled(spec.preset)]
 
 
-def play(view: ReplayView, checks: list[Check], as_json: bool, sleep: Callable[[float], None]) -> None:
-    """Write each event when its time comes; what has become of a check comes right behind it."""
+def play(
+    view: ReplayView,
+    checks: list[Check],
+    as_json: bool,
+    sleep: Callable[[float], None],
+    since: float | None = None,
+) -> None:
+    """Write each event from a moment on when its time comes; what has become of a check comes right behind it."""
     view.begin()
-    states: dict[str, str] = {}
-    for event in view.record:
+    before = [e for e in view.record if since is not None and e["time"] < since]
+    view.feed(before)
+    if since is not None:
+        view.clock.jump(since)
+    states = {verdict.check_id: verdict.state for verdict in own_verdicts(view, checks)} if before else {}
+    for event in view.record[len(before) :]:
         sleep(view.clock.wait_for(event["time"]))
         view.feed([event])
         at = event["time"] - view.clock.start
@@ -62,9 +73,9 @@ def play(view: ReplayView, checks: list[Check], as_json: bool, sleep: Callable[[
         elif (words := event_line(event)) is not None:
             print(f"{_since(at)}  {words}")
         for verdict in own_verdicts(view, checks):
-            before = states.get(verdict.check_id)
+            earlier = states.get(verdict.check_id)
             states[verdict.check_id] = verdict.state
-            if not as_json and before is not None and before != verdict.state:
+            if not as_json and earlier is not None and earlier != verdict.state:
                 print(f"{_since(at)}  {sign(verdict.state)}  {verdict.text}: {verdict.because}")
         sys.stdout.flush()
 

@@ -184,6 +184,9 @@ def events(p: ArgumentParser) -> None:
 
 def replay(p: ArgumentParser) -> None:
     _run_word(p)
+    p.add_argument(
+        "--at", metavar="MOMENT", help="begin there: 1200 (a step), 12:30, +90s from its begin, --at=-5m from its end"
+    )
     p.add_argument("--speed", type=float, default=10.0, metavar="X", help="times as fast as it went (10); 0: at once")
     _json(p)
 

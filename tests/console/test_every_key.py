@@ -35,6 +35,7 @@ FIRST: dict[str, tuple[str, ...]] = {
     "run.replay_pause": ("v",),
     "run.replay_faster": ("v",),
     "run.replay_slower": ("v",),
+    "run.replay_jump": ("v",),
 }
 """What is pressed before, where a key needs something to act on."""
 

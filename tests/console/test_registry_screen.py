@@ -76,7 +76,7 @@ async def test_models_are_listed_shown_verified_promoted_compared_and_handed_ove
         await trained(driver, "phase1-good")
         screen = await registry(driver)
         await driver.keys("v")
-        await driver.sees("1 files are whole")
+        await driver.sees("the file is whole")
         await driver.keys("c")
         await driver.sees("has no champion")
         await driver.keys("p", *"best so far", "enter")
@@ -128,7 +128,7 @@ async def test_models_are_filtered_by_words_and_read_only_promotes_nothing(folde
         await driver.keys("p")
         await driver.sees("read-only: Promote would change something")
         await driver.keys("v")
-        await driver.sees("files are whole")
+        await driver.sees("the file is whole")
 
 
 async def test_an_empty_registry_says_how_a_model_comes_into_it(folder: Path, root: Root) -> None:

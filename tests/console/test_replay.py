@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC
 from pathlib import Path
 
 import pytest
 
-from console.reading.replay import ReplayClock, recorded, replay_of
+from console.reading.replay import NoSuchMoment, ReplayClock, asked_moment, recorded, replay_of
 from console.verbs.replaying import play
 from console.workspace import Workspace
 from engine.protocol.events import encode
@@ -119,3 +120,50 @@ def test_the_verb_replays_for_people_and_programs(console: Console, project: Pat
 def test_a_speed_below_nothing_is_refused(console: Console, project: Path) -> None:
     console("run", "phase1-tiny", "make")
     assert "times as fast" in console("replay", "last", "--speed", "-1").line
+
+
+@pytest.mark.parametrize(
+    ("words", "since"),
+    [("step 20", 10.0), ("7", 3.5), ("+5s", 5.0), ("+0:08", 8.0), ("-4s", 16.0), ("2025-11-20 00:53:30", 10.0)],
+)
+def test_a_moment_is_a_step_a_time_or_a_span_from_either_end(words: str, since: float, root: Root) -> None:
+    view = replay_of(made_run(root))
+    assert asked_moment(words, view, UTC) - START == since
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ("step 99", "its last step is 40"),
+        ("soon", "is no moment"),
+        ("2020-01-01 10:00", "is not within the run"),
+        ("+9h", "not within"),
+    ],
+)
+def test_what_is_no_moment_of_the_run_is_refused_with_what_there_is(words: str, problem: str, root: Root) -> None:
+    with pytest.raises(NoSuchMoment, match=problem):
+        asked_moment(words, replay_of(made_run(root)), UTC)
+
+
+def test_a_replay_jumps_forward_and_back_and_goes_on_from_there(root: Root) -> None:
+    paths = made_run(root)
+    ended(paths)
+    time = Time()
+    view = replay_of(paths, 2.0, time).at(START + 10)
+    view.pump()
+    assert view.series["train/loss"].count == 20
+    view = view.at(START + 5)
+    view.pump()
+    assert view.series["train/loss"].count == 10
+    time.at += 1.0
+    view.pump()
+    assert view.series["train/loss"].count == 14
+
+
+def test_the_verb_begins_at_a_moment(console: Console, project: Path) -> None:
+    console("run", "phase1-tiny", "make")
+    assert "no step 7" in console("replay", "last", "--speed", "0", "--at", "7").line
+    whole = console("replay", "last", "--speed", "0", "--json").out.splitlines()
+    rest = console("replay", "last", "--speed", "0", "--json", "--at=-0s").out.splitlines()
+    assert 0 < len(rest) < len(whole)
+    assert rest == whole[-len(rest) :]
