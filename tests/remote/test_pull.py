@@ -14,6 +14,7 @@ import pytest
 from engine.protocol.layout import Root
 from engine.protocol.spec import Output, RunSpec
 from remote import pull_journal
+from remote.helper_link import bulk_window
 from remote.pull import PullError, Wanted, pull_file, pull_run, unverified
 from remote.pull_journal import Journal, Marks, Range, ranges
 from remote.ssh.host import SshHost
@@ -231,3 +232,9 @@ def test_a_torn_line_of_the_journal_is_not_believed(tmp_path: Path) -> None:
     with open(journal.file, "ab") as file:
         file.write(b'{"at": 4, "cou')
     assert [r.at for r in journal.begin(marks)] == [0]
+
+
+def test_the_window_of_a_pull_is_as_wide_as_the_way_is_long() -> None:
+    assert bulk_window(0.0005) == 4 << 20
+    assert bulk_window(0.050) == 12_500_000
+    assert bulk_window(2.0) == 64 << 20
