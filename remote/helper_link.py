@@ -24,8 +24,8 @@ from remote.ssh.errors import ConnectionLost
 
 Open = Callable[[], Connection]
 
-# A pull's window holds what such a way carries in a round trip: less would idle. More is no gain either: what does not fit the way
-# piles up in the host's sshd, which moves all of it for each packet (three times its work at 64 MB on a near host).
+# A pull's window holds what a fast way carries in a round trip: less would idle. More is no gain either: what does not fit the
+# way piles up in the host's sshd, which moves all of it for each packet (up to seven times its work at 64 MB on a near host).
 _WAY_BYTES_PER_S = 250e6
 _LEAST_WINDOW, _MOST_WINDOW = 4 << 20, 64 << 20
 
