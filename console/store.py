@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from console.runs import finals, notes
+from console.runs.frozen import frozen, thawed
 from console.runs.listing import Listing
 from console.runs.spending import Spending
 from engine.protocol.case import Word
-from engine.protocol.evidence import Evidence, EvidenceReader, Summary
+from engine.protocol.evidence import Evidence, EvidenceReader
 from engine.protocol.spec import RunSpec, read_spec
 from engine.protocol.status import FINAL, LOST, Status, observe
 from engine.protocol.version import NewerProtocol
@@ -386,16 +387,3 @@ _NOBODY = "?"
 def _unreadable(run_id: str, created: float) -> RunSpec:
     """A row for a folder that can't be read, so that it is seen and not silently missing."""
     return RunSpec(run_id, _NOBODY, "?", "?", "?", "?", [], "", "", created=created)
-
-
-def frozen(evidence: Evidence) -> dict[str, Any]:
-    """Evidence as JSON."""
-    body = dict(evidence.__dict__)
-    body["metrics"] = {name: list(s.__dict__.values()) for name, s in evidence.metrics.items()}
-    return body
-
-
-def thawed(body: dict[str, Any]) -> Evidence:
-    """Evidence from what `frozen` made of it."""
-    metrics = {name: Summary(*values) for name, values in body["metrics"].items()}
-    return Evidence(**{**body, "metrics": metrics})
