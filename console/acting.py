@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from console.messages import Advised, Done, Refused
+from console.messages import Advised, Asked, Done, Refused
 
 if TYPE_CHECKING:
     from console.app import ConsoleApp
@@ -43,6 +43,30 @@ def pull_run(app: ConsoleApp, run_id: str, host: str) -> None:
         app.post_message(Done(words) if went_well else Refused(words))
 
     app.run_worker(pull, thread=True, group="pull", exclusive=True)
+
+
+def see_log_end(app: ConsoleApp, run_id: str, host: str) -> None:
+    """The newest lines of a remote run's log as a page, asked of its host: the copy here may be far behind."""
+    if host == "local":
+        app.say("it runs on this machine: its whole log is here (b, then end)", "warning")
+        return
+    app.say(f"asking {host} for the end of its log …")
+
+    def look() -> None:
+        from console.hosts.glance import log_end
+
+        words, went_well = log_end(app.space.root, app.space.project.configs, run_id, host)
+        app.post_message(
+            Asked(_show_log_end, (f"The end of the log on {host}", words)) if went_well else Refused(words)
+        )
+
+    app.run_worker(look, thread=True, group="log end", exclusive=True)
+
+
+def _show_log_end(app: ConsoleApp, told: tuple[str, str]) -> None:
+    from console.screens.page import Page
+
+    app.push_screen(Page(told[0], told[1], at_end=True))
 
 
 def ask_why(app: ConsoleApp, run_id: str, *, as_page: bool = False) -> None:

@@ -70,6 +70,7 @@ RUN = (
     Key("s", "stop", "Stop", "The ladder: SIGINT, after the grace SIGTERM, then SIGKILL. Asks first.", changes=True),
     Key("k", "checkpoint", "Checkpoint", "Asks the run for a checkpoint (SIGUSR2).", changes=True),
     Key("p", "pull", "Pull", "Bring the files of a run on another host here, verified by hash.", changes=True),
+    Key("E", "far_end", "End there", "The newest log lines of a run on another host, from there.", footer=False),
     Key("y", "copy", "Copy", "Run id, log line, folder or values, through the terminal's clipboard (OSC 52)."),
     Key("x", "next_x", "X axis", "Step, time or epoch, for every chart.", footer=False),
     Key("i", "about", "Config", "Config and provenance, in place of gates and events."),

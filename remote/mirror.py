@@ -135,6 +135,14 @@ class Mirror:
         """The host was heard, and everything it spoke of is here, but for the logs, which may be long."""
         return self.status is not None and not any(self._behind(n) for n in self._sizes if not _is_log(n))
 
+    @property
+    def log_lag(self) -> int:
+        """How many bytes of the log the host has spoken of and are not here yet."""
+        try:
+            return max(0, self._sizes.get("log", 0) - (self.paths.folder / "log").stat().st_size)
+        except OSError:
+            return self._sizes.get("log", 0)
+
     def _behind(self, name: str) -> bool:
         try:
             return (self.paths.folder / name).stat().st_size < self._sizes[name]

@@ -146,6 +146,11 @@ class Mirrors:
                 found[kept.host.name] = str(problem)
         return found
 
+    def log_lag(self, run_id: str) -> int:
+        """How many bytes of a run's log are still on their way; 0 where nobody here copies it."""
+        kept = self._kept.get(run_id)
+        return 0 if kept is None else kept.mirror.log_lag
+
     def notes(self, run_id: str) -> list[str]:
         """What a person should know of a mirrored run."""
         kept = self._kept.get(run_id)

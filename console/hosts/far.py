@@ -74,6 +74,10 @@ class Far:
         if row is not None and row.host != LOCAL and not self._root.run(run_id).result.exists():
             self.mirrors.follow(run_id, row.host)
 
+    def log_lag(self, run_id: str) -> int:
+        """How many bytes of a run's log are on its host and not here yet."""
+        return self.mirrors.log_lag(run_id) if "mirrors" in self.__dict__ else 0
+
     def attend(self) -> None:
         """Hear and copy what goes on elsewhere, without waiting for anybody."""
         for plan in self.open_plans():

@@ -33,6 +33,7 @@ from console.widgets.log import LogView
 from console.widgets.masthead import Masthead
 from console.widgets.runside import RunSide, chosen_event
 from console.widgets.statusline import StatusLine
+from console.words import size
 from engine.protocol.checks import Check
 from engine.protocol.gates import Verdict
 from engine.protocol.layout import RunPaths
@@ -138,6 +139,7 @@ class RunScreen(RunActions):
         self._draw_at, self._state_at = now + self._gap_s, now + _STATE_S
         changed = self.view.pump()
         self.show_head()
+        self.log_view.lines.behind = self.log_behind()
         self.log_view.pump()
         self.side.show_run(self.view)
         if changed:
@@ -146,6 +148,14 @@ class RunScreen(RunActions):
         self.query_one(ChartGrid).pump()
         if self.replay is not None:
             self.show_replay(self.replay)
+
+    def log_behind(self) -> str:
+        """How far the copy of a remote run's log is behind, where that is more than a moment."""
+        from console.hosts.tail import LAG_BYTES
+
+        lag = self.app.space.far.log_lag(self.run_id)
+        host = self.view.spec.host if self.view.spec is not None else ""
+        return f"{size(lag)} are still on {host}: E shows its end" if lag > LAG_BYTES else ""
 
     def show_head(self) -> None:
         self.query_one("#run-head", StatusLine).say(run_head(self.view))

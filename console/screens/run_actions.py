@@ -70,6 +70,9 @@ class RunActions(ConsoleScreen):
     def action_pull(self) -> None:
         acting.pull_run(self.app, self.run_id, self.view.spec.host if self.view.spec is not None else "local")
 
+    def action_far_end(self) -> None:
+        acting.see_log_end(self.app, self.run_id, self.view.spec.host if self.view.spec is not None else "local")
+
     def action_copy(self) -> None:
         """What a person pastes elsewhere, through the terminal's own clipboard."""
         latest = json.dumps(self.view.latest)

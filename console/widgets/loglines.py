@@ -102,6 +102,8 @@ class LogLines(LogPage, can_focus=True):
         self.zone = zone
         """The zone of times without one; None is this machine's."""
         self.path: Path | None = None
+        self.behind = ""
+        """What is not here yet of a log that is copied from elsewhere."""
         self.note = ""
         """One sentence about what just happened, for the status line."""
         self.busy = ""
@@ -403,7 +405,7 @@ class LogLines(LogPage, can_focus=True):
 
     def status(self) -> str:
         """What the status line says."""
-        parts = [self.busy or self.note]
+        parts = [self.behind, self.busy or self.note]
         if self.rows and self.rows.filter:
             parts.append(f"& {self.rows.filter.text}")
         if self.needle:

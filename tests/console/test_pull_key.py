@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from console.hosts.far import Far
 from engine.protocol.layout import Root
 from tests.console.driver import Driver, driven
 from tests.console.far_user import User, user_with_box
@@ -65,3 +66,27 @@ async def test_p_on_a_run_of_this_machine_says_that_its_files_are_here(tmp_path:
         await driver.sees("✓ succeeded")
         await driver.keys("p")
         await driver.until(lambda: "its files are here" in said(driver), "the answer")
+
+
+async def test_a_log_that_is_not_here_yet_says_so_and_shows_its_end_from_there(
+    user: User, root: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Far, "log_lag", lambda self, run_id: 340_000_000)
+    async with driven(tmp_path / "tiny", root) as driver:
+        run_id = await on_its_screen(driver, root)
+        await driver.sees("340 MB are still on box: E shows its end")
+        root.run(run_id).log.write_bytes(b"old\n")
+        await driver.keys("E")
+        await driver.sees("The end of the log on box")
+        await driver.sees("step 3 loss 0.6")
+        await driver.keys("escape")
+        await driver.sees("p Pull")
+
+
+async def test_the_end_of_the_log_of_a_host_that_is_gone_is_a_refusal(user: User, root: Root, tmp_path: Path) -> None:
+    async with driven(tmp_path / "tiny", root) as driver:
+        await on_its_screen(driver, root)
+        user.server.__exit__()
+        await driver.keys("E")
+        await driver.until(lambda: any(n.severity == "error" for n in driver.app._notifications), "a refusal")
+        assert "box" in said(driver)

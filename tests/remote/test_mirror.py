@@ -144,3 +144,11 @@ def test_a_state_that_was_not_heard_for_long_says_so(mirror: Mirror) -> None:
     assert observe(mirror.paths, 1010.0).reason == ""
     status = observe(mirror.paths, 1000.0 + 3600)
     assert (status.state, status.reason) == ("running", "not heard of for 60 min on box")
+
+
+def test_it_knows_how_much_of_the_log_is_still_on_its_way(mirror: Mirror) -> None:
+    assert mirror.log_lag == 0
+    mirror.take({"file": "log", "at": 0, "size": 1000}, b"x" * 400)
+    assert mirror.log_lag == 600
+    mirror.take({"file": "log", "at": 400, "size": 1000}, b"x" * 600)
+    assert mirror.log_lag == 0
