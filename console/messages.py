@@ -1,4 +1,7 @@
-"""Every message of the console, each a dataclass. A flood replaces itself: only the newest look at the world is news."""
+"""Every message of the console, each a dataclass. A flood replaces itself: only the newest look at the world is news.
+
+Nobody compares or prints one, and what does it would have to be made at every start.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from console.whatnow.advice import Advice
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Looked(Message):
     """The world as the desk has just seen it."""
 
@@ -36,7 +39,7 @@ class Looked(Message):
         return isinstance(message, Looked)
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Started(Message):
     """A run or plan was started; `run_id` is the one to look at."""
 
@@ -44,21 +47,21 @@ class Started(Message):
     words: str
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Done(Message):
     """An action is done; nothing else to do but to say so."""
 
     words: str
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Refused(Message):
     """An action was refused, with the reason and what to do."""
 
     words: str
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Advised(Message):
     """Why a run went wrong and the way out."""
 
@@ -67,7 +70,7 @@ class Advised(Message):
     as_page: bool = False
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Rehearsed(Message):
     """What would happen if what stands in the launch dialog were started."""
 
@@ -77,7 +80,7 @@ class Rehearsed(Message):
         return isinstance(message, Rehearsed)
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class HostHeard(Message):
     """What another host has of the source and who waits there, or why it could not be asked."""
 
@@ -86,21 +89,21 @@ class HostHeard(Message):
     problem: str = ""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class InstallLine(Message):
     """One line of pip."""
 
     line: str
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Installed(Message):
     """The missing part is there, or `error` says why not."""
 
     error: str | None = None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Asked(Message):
     """The desk has found out what an action would do; now the user is asked."""
 
@@ -108,7 +111,7 @@ class Asked(Message):
     about: Any
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Found(Message):
     """The runs that meet a query, or what is wrong with it."""
 
@@ -121,7 +124,7 @@ class Found(Message):
     problem: str = ""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class RentalSaid(Message):
     """Progress of something about a rented machine: a stage of its boot, a step of its end."""
 
@@ -129,7 +132,7 @@ class RentalSaid(Message):
     words: str
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class RentalDone(Message):
     """A verb about rented machines has its answer, or `problem` says why it has none."""
 
@@ -138,7 +141,7 @@ class RentalDone(Message):
     problem: str = ""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Gathered(Message):
     """Runs that are compared, read whole."""
 
@@ -146,7 +149,7 @@ class Gathered(Message):
     members: list[Member]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class RegistryTold(Message):
     """An action on the registry has its answer."""
 
@@ -154,7 +157,7 @@ class RegistryTold(Message):
     table: Table
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class RegistrySeen(Message):
     """The registry as it is: models with their champions, hand-offs, and everything about the chosen model."""
 

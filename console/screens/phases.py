@@ -46,8 +46,11 @@ class PhasesScreen(ConsoleScreen):
         self._about: Phase | None = None
         self._problems: list[str] | None = None
         self._files = ""
-        self._fitted_phase: tuple[Any, ...] | None = None
-        """The standing on show, and what its lines were made for."""
+        self._listed: tuple[int, str] | None = None
+        """What the list of phases was made for."""
+        self._painted: PhaseStanding | None = None
+        self._fitted: tuple[int, ...] = ()
+        """The standing on show, and the widths that its lines were made for."""
 
     def compose(self) -> ComposeResult:
         yield Masthead()
@@ -92,19 +95,25 @@ class PhasesScreen(ConsoleScreen):
 
     def show(self, looked: Looked) -> None:
         """Take over the newest look at the world."""
-        self.looked = looked
+        rows = self.rows("phase-list")
+        width = rows.scrollable_content_region.width or self.assumed_columns("phase-list")
+        listed = (width, self.wanted)
+        if looked is not self.looked or listed != self._listed:
+            self.looked, self._listed = looked, listed
+            self.list_phases(looked, width)
+        self.show_phase()
+
+    def list_phases(self, looked: Looked, width: int) -> None:
+        rows = self.rows("phase-list")
         found = [
             s for s in looked.standings.values() if self.wanted in f"{s.phase.phase} {s.phase.title} {s.state}".lower()
         ]
-        rows = self.rows("phase-list")
-        width = rows.scrollable_content_region.width or self.assumed_columns("phase-list")
         rows.show([(s.phase.phase, phase_line(s, looked.spent.get(s.phase.phase), width)) for s in found])
         if looked.problems != self._problems:
             self._problems = looked.problems
             problems = self.query_one("#problems", Static)
             problems.update("\n".join(f"✗ {p}" for p in looked.problems))
             problems.set_class(bool(looked.problems), "-some")
-        self.show_phase()
 
     @property
     def standing(self) -> PhaseStanding | None:
@@ -116,22 +125,20 @@ class PhasesScreen(ConsoleScreen):
         s = self.standing
         if s is None:
             return
-        fitted = (s, self.rows("steps").size, self.rows("gates").size, self.shows_files(s))
-        if self._fitted_phase is not None and self._fitted_phase[0] is s and self._fitted_phase[1:] == fitted[1:]:
+        steps, gates = self.rows("steps"), self.rows("gates")
+        columns = [pane.size.width or self.assumed_columns(pane.id or "") for pane in (steps, gates)]
+        fitted = (*columns, self.shows_files(s))
+        if s is self._painted and fitted == self._fitted:
             return
-        self._fitted_phase = fitted
+        self._painted, self._fitted = s, fitted
         if s.phase is not self._about:  # painted for another phase only, not with every look
             self._about = s.phase
             about = self.query_one("#about", Static)
             about.border_title = s.phase.title
             about.update(goal_text(s.phase.goal))
-        steps = self.rows("steps")
-        rows = step_rows(s, steps.size.width or self.assumed_columns("steps"), self.shows_files(s))
-        steps.show(rows, f"Steps at {s.preset} — {sum_line(s)}")
+        steps.show(step_rows(s, columns[0], self.shows_files(s)), f"Steps at {s.preset} — {sum_line(s)}")
         self.show_files()
-        title = f"Gates at {s.preset} — {s.checks_passed} of {s.checks} checks passed"
-        columns = self.rows("gates").size.width or self.assumed_columns("gates")
-        self.rows("gates").show(gate_rows(s, columns), title)
+        gates.show(gate_rows(s, columns[1]), f"Gates at {s.preset} — {s.checks_passed} of {s.checks} checks passed")
 
     def assumed_columns(self, pane: str) -> int:
         """What the style sheet will leave to the lines of a pane; corrected once it has been laid out, where that is wrong."""
