@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from console.app import ConsoleApp
     from console.comparing.sides import Member
     from console.launch.rehearsal import Rehearsal, There
+    from console.runs.notes import Note
     from console.runs.spending import Spent
     from console.standing import PhaseStanding
     from console.store import RunRow
@@ -34,6 +35,8 @@ class Looked(Message):
     queue: list[dict[str, Any]] = field(default_factory=list)
     burning: Burning = field(default_factory=Burning)
     spent: dict[str, Spent] = field(default_factory=dict)
+    notes: dict[str, list[Note]] = field(default_factory=dict)
+    """What is written on whole phases, by phase."""
 
     def can_replace(self, message: Message) -> bool:
         return isinstance(message, Looked)

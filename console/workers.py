@@ -97,6 +97,7 @@ def look(space: Workspace, presets: dict[str, str]) -> Looked:
         space.queue(),
         burning(cloud, time.time()),
         space.spent(),
+        space.store.notes.on_phases(space.project.name),
     )
 
 

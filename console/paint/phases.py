@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -12,6 +12,7 @@ from rich.text import Text
 from console.words import SIGNS, STYLES, ago, duration, usd
 
 if TYPE_CHECKING:
+    from console.runs.notes import Note
     from console.runs.spending import Spent
     from console.standing import GateStanding, PhaseStanding
     from console.store import RunRow
@@ -43,6 +44,24 @@ def phase_line(s: PhaseStanding, spent: Spent | None = None, columns: int = _ROO
 def spent_words(spent: Spent) -> str:
     """Time, and money where a run cost any."""
     return duration(spent.seconds) + (f" {usd(spent.usd)}" if spent.usd else "")
+
+
+def notes_text(notes: Sequence[Note], most: int = 3) -> Text:
+    """The newest notes on a phase, a line each; the rest stands behind `N`."""
+    text = Text()
+    for note in notes[: -most - 1 : -1]:
+        text.append("✎ learning " if note.kind == "learning" else "✎ note ", "bold yellow")
+        text.append(_cut(" ".join(note.body.split())))
+        text.append(f"  {note.who}, {time.strftime('%d %b', time.localtime(note.at))}\n", "dim")
+    return text
+
+
+def notes_words(notes: Sequence[Note]) -> str:
+    return f"{len(notes)} note{'s' * (len(notes) != 1)}: N" if notes else ""
+
+
+def _cut(words: str, most: int = 160) -> str:
+    return words if len(words) <= most else words[: most - 1] + "…"
 
 
 def goal_text(markdown: str) -> Text:

@@ -87,6 +87,13 @@ class Notes:
             values.append(word.lower())
         return self._select(" AND ".join(where), values, withdrawn)
 
+    def on_phases(self, project: str) -> dict[str, list[Note]]:
+        """What is written on whole phases, by phase, oldest first."""
+        found: dict[str, list[Note]] = {}
+        for note in self._select("run_id IS NULL AND project = ?", [project], False):
+            found.setdefault(note.phase, []).append(note)
+        return found
+
     def _select(self, where: str, values: Sequence[object], withdrawn: bool) -> list[Note]:
         kept = "" if withdrawn else " AND withdrawn IS NULL"
         query = f"SELECT n, kind, project, phase, run_id, body, who, at, withdrawn FROM notes WHERE {where}{kept} ORDER BY n"

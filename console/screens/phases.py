@@ -11,7 +11,7 @@ from textual.widgets import Input, OptionList, Static
 from console import acting
 from console.keys import bindings
 from console.launch.resolved import all_presets
-from console.paint.phases import gate_rows, goal_text, phase_line
+from console.paint.phases import gate_rows, goal_text, notes_text, notes_words, phase_line
 from console.paint.steps import files_of, step_rows, sum_line
 from console.screens.frame import ConsoleScreen
 from console.widgets.keyline import KeyLine
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
 
     from console.messages import Looked
+    from console.runs.notes import Note
     from console.standing import PhaseStanding
     from engine.config.phase import Phase
 
@@ -43,7 +44,7 @@ class PhasesScreen(ConsoleScreen):
         super().__init__()
         self.looked: Looked | None = None
         self.wanted = ""
-        self._about: Phase | None = None
+        self._about: tuple[Phase, list[Note]] | None = None
         self._problems: list[str] | None = None
         self._files = ""
         self._listed: tuple[int, str] | None = None
@@ -125,20 +126,26 @@ class PhasesScreen(ConsoleScreen):
         s = self.standing
         if s is None:
             return
+        notes = self.looked.notes.get(s.phase.phase, []) if self.looked is not None else []
         steps, gates = self.rows("steps"), self.rows("gates")
         columns = [pane.size.width or self.assumed_columns(pane.id or "") for pane in (steps, gates)]
-        fitted = (*columns, self.shows_files(s))
+        fitted = (*columns, self.shows_files(s), notes)
         if s is self._painted and fitted == self._fitted:
             return
         self._painted, self._fitted = s, fitted
-        if s.phase is not self._about:  # painted for another phase only, not with every look
-            self._about = s.phase
-            about = self.query_one("#about", Static)
-            about.border_title = s.phase.title
-            about.update(goal_text(s.phase.goal))
+        if (s.phase, notes) != self._about:  # painted for another phase or note only, not with every look
+            self._about = (s.phase, notes)
+            self.show_about(s.phase, notes)
         steps.show(step_rows(s, columns[0], self.shows_files(s)), f"Steps at {s.preset} — {sum_line(s)}")
         self.show_files()
         gates.show(gate_rows(s, columns[1]), f"Gates at {s.preset} — {s.checks_passed} of {s.checks} checks passed")
+
+    def show_about(self, phase: Phase, notes: list[Note]) -> None:
+        """The newest notes, then the goal."""
+        about = self.query_one("#about", Static)
+        about.border_title = phase.title
+        about.update(notes_text(notes) + goal_text(phase.goal))
+        self.rows("phase-list").border_subtitle = notes_words(notes)
 
     def assumed_columns(self, pane: str) -> int:
         """What the style sheet will leave to the lines of a pane; corrected once it has been laid out, where that is wrong."""

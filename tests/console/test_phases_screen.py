@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from console.paint.phases import goal_text, phase_line
+from console.paint.phases import goal_text, notes_text, phase_line
 from console.paint.steps import step_rows, sum_line
 from console.project import Project
+from console.runs.notes import Note
 from console.runs.spending import Spent
 from console.screens.page import Page
 from console.workspace import Workspace
@@ -126,3 +127,23 @@ def test_a_narrow_list_keeps_the_numbers_and_drops_the_words(space: Workspace) -
     phase = space.phase("phase1-tiny")
     line = phase_line(space.standing(phase, space.choose(phase, "cpu")), Spent(1, 65.0), 24)
     assert line.plain.splitlines()[1].strip() == "open cpu 0/4 1 min 05 s"
+
+
+@pytest.mark.parametrize("size", [(80, 24), (140, 44)])
+async def test_notes_on_a_phase_stand_with_it_as_soon_as_they_are_written(
+    size: tuple[int, int], tiny: Path, root: Root
+) -> None:
+    async with driven(tiny, root, size) as driver:
+        await driver.keys("N", "ctrl+n")
+        await driver.sees("Note on phase1-tiny")
+        await driver.keys(*"!more data first", "enter", "escape")
+        await driver.sees("1 note: N")
+        if size[0] > 100:
+            await driver.sees("✎ learning more data first")
+
+
+def test_a_long_note_is_cut_and_the_newest_three_are_shown() -> None:
+    notes = [Note(n, "note", "tiny", "phase1-tiny", None, f"{n} " + "word " * 80, "ann", 1.0) for n in range(1, 6)]
+    lines = notes_text(notes).plain.splitlines()
+    assert [line.split()[2] for line in lines] == ["5", "4", "3"]
+    assert all(len(line) < 200 and "…" in line for line in lines)
