@@ -50,7 +50,7 @@ class PhasesScreen(ConsoleScreen):
         self._listed: tuple[int, str] | None = None
         """What the list of phases was made for."""
         self._painted: PhaseStanding | None = None
-        self._fitted: tuple[int, ...] = ()
+        self._fitted: tuple[object, ...] = ()
         """The standing on show, and the widths that its lines were made for."""
 
     def compose(self) -> ComposeResult:
