@@ -33,9 +33,6 @@ class ConsoleScreen(Screen[None]):
         app = cast("ConsoleApp | None", active_app.get(None))
         super().__init__(classes=" ".join(self.first_classes(app)) if app is not None else None)
         self._compositor = Painter()
-        if app is not None:
-            # It is styled when it is mounted; Textual would first read every style sheet again, as for another theme.
-            self._css_update_count = app._css_update_count
 
     def first_classes(self, app: ConsoleApp) -> list[str]:
         """Those that the first resize would bring, and with it a second styling and layout of everything."""

@@ -151,3 +151,14 @@ async def test_a_box_has_the_focus_before_the_next_key_is_heard(folder: Path, ro
         await driver.sees("at cpu")
         driver.app.screen.action_filter()
         assert _pane(driver) == "filter", "a key typed ahead would be a command"
+
+
+@pytest.mark.parametrize("theme", ["textual-dark", "textual-light"])
+async def test_the_first_frame_has_no_text_in_the_colour_of_its_ground(theme: str, tmp_path: Path, root: Root) -> None:
+    folder = make_project(tmp_path / "tiny")
+    async with driven(folder, root, settings=Settings(theme=theme)) as driver:
+        strips = driver.app.screen._compositor.render_strips()
+        styled = [
+            (s.text, s.style) for strip in strips for s in strip if s.text.strip() and s.style and s.style.bgcolor
+        ]
+        assert [text for text, style in styled if style.color == style.bgcolor] == []
