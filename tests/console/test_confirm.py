@@ -7,6 +7,7 @@ from typing import get_args, get_type_hints
 
 import pytest
 
+from console.acting import stop_run
 from console.screens.dialogs import Confirm
 from console.screens.run import RunScreen
 from console.settings import Settings, load_settings, settings_file
@@ -59,7 +60,7 @@ async def test_what_stands_in_the_file_is_asked_about_and_no_keeps_everything(
         await driver.keys("n")
         assert driver.app.screen is screen
         assert not screen.view.status.final
-        driver.app.stop_run(screen.run_id)
+        stop_run(driver.app, screen.run_id)
         await driver.until(lambda: screen.view.status.final, "the run's end")
 
 
