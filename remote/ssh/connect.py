@@ -252,7 +252,7 @@ def _accepted(connection: Connection, candidate: Candidate, notes: Offered) -> b
     except (SSHException, EOFError, OSError, AttributeError) as error:
         # An agent that went away or a key type that the agent signs in a way of its own: the next key may do.
         notes.words[-1] += f" ({str(error) or type(error).__name__})"
-        connection.transport.join(0.5)  # or the line broke: its thread, which looks ten times a second, is about to notice
+        connection.transport.join(0.5)  # or the line broke: its thread looks ten times a second
         return False
     if more:
         raise LoginRefused(
