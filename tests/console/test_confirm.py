@@ -15,8 +15,8 @@ from engine.protocol.layout import Root
 from tests.console.driver import Driver, driven
 from tests.console.tiny import make_project
 
-ASKS = {"stop": ("s", "Stop "), "quit": ("q", "Leave the console?")}
-"""Per value the key that asks and what the question begins with."""
+ASKS = {"stop": ("s", "Stop ", "group"), "quit": ("q", "Leave the console?", "y yes")}
+"""Per value the key that asks, what the question begins with, and the last word of what stands below it."""
 
 
 @pytest.fixture
@@ -51,12 +51,13 @@ def test_every_value_has_its_question_here() -> None:
 async def test_what_stands_in_the_file_is_asked_about_and_no_keeps_everything(
     value: str, tiny: Path, root: Root
 ) -> None:
-    key, question = ASKS[value]
+    key, question, last = ASKS[value]
     async with driven(tiny, root, settings=written(root, f"[{value}]")) as driver:
         screen = await live_run(driver)
         await driver.keys(key)
         await driver.until(lambda: isinstance(driver.app.screen, Confirm), "a question")
         await driver.sees(question)
+        assert last in driver.text()
         await driver.keys("n")
         assert driver.app.screen is screen
         assert not screen.view.status.final
