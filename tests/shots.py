@@ -22,7 +22,6 @@ _SIZE = (132, 40)
 async def shoot(folder: Path) -> None:
     """The phases with their gates, and the training run with its curves."""
     space = open_workspace()
-    run = next(r for r in space.store.runs(space.project.name, _PHASE) if r.step == _STEP and r.preset == "cpu")
     app = ConsoleApp(space)
     app.presets[_PHASE] = "cpu"
     app.memory["phase"] = _PHASE
@@ -30,6 +29,7 @@ async def shoot(folder: Path) -> None:
         while app.looked is None:
             await pilot.pause(0.1)
         await pilot.pause(1)
+        run = next(r for r in space.store.runs(space.project.name, _PHASE) if r.step == _STEP and r.preset == "cpu")
         (folder / "phases.svg").write_text(app.export_screenshot(title="fractal-console"))
         app.open_run(run.run_id)
         await pilot.pause(2)
