@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.messages import Advised, Asked, Done, Refused
 
 if TYPE_CHECKING:
+    from textual.message import Message
+
     from console.app import ConsoleApp
     from console.standing import PhaseStanding
     from console.workspace import Workspace
@@ -36,13 +39,12 @@ def pull_run(app: ConsoleApp, run_id: str, host: str) -> None:
         return
     app.say(f"pulling the files of {run_id} from {host} …")
 
-    def pull() -> None:
+    def pull() -> tuple[str, bool]:
         from console.hosts.pulling import pull_words
 
-        words, went_well = pull_words(app.space.root, app.space.project.configs, run_id, host)
-        app.post_message(Done(words) if went_well else Refused(words))
+        return pull_words(app.space.root, app.space.project.configs, run_id, host)
 
-    app.run_worker(pull, thread=True, group="pull", exclusive=True)
+    _ask_host(app, "pull", pull, Done)
 
 
 def see_log_end(app: ConsoleApp, run_id: str, host: str) -> None:
@@ -52,15 +54,22 @@ def see_log_end(app: ConsoleApp, run_id: str, host: str) -> None:
         return
     app.say(f"asking {host} for the end of its log …")
 
-    def look() -> None:
+    def look() -> tuple[str, bool]:
         from console.hosts.glance import log_end
 
-        words, went_well = log_end(app.space.root, app.space.project.configs, run_id, host)
-        app.post_message(
-            Asked(_show_log_end, (f"The end of the log on {host}", words)) if went_well else Refused(words)
-        )
+        return log_end(app.space.root, app.space.project.configs, run_id, host)
 
-    app.run_worker(look, thread=True, group="log end", exclusive=True)
+    _ask_host(app, "log end", look, lambda words: Asked(_show_log_end, (f"The end of the log on {host}", words)))
+
+
+def _ask_host(app: ConsoleApp, what: str, ask: Callable[[], tuple[str, bool]], told: Callable[[str], Message]) -> None:
+    """In a thread of its own, one of a kind at a time; what went wrong is a refusal."""
+
+    def work() -> None:
+        words, went_well = ask()
+        app.post_message(told(words) if went_well else Refused(words))
+
+    app.run_worker(work, thread=True, group=what, exclusive=True)
 
 
 def _show_log_end(app: ConsoleApp, told: tuple[str, str]) -> None:

@@ -1,6 +1,6 @@
 """Files of a run from its host to here: resumable, verified on both sides, in place only when whole.
 
-    pull_file(host.link, Wanted("~/.fractal/work/…/model.pt", here / "model.pt", sha256="…"))
+    pull_file(host.link, Wanted(f"{work}/model.pt", here / "model.pt", sha256="…"))
     pull_run(host, run_id, root)        # what the run promised and made; notes what is verified in pulled.json
 
 Guarantees: a file stands under its name only when every range's hash was equal there and here and, where the run recorded a

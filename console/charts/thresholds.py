@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-COMPARE = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "==": operator.eq,
-    "!=": operator.ne,
-}
+from engine.protocol.operators import OPERATORS
 
 
 @dataclass(frozen=True)
@@ -27,15 +19,15 @@ class Threshold:
     """The series that the gate looks at; None asks it of every series on the chart."""
 
     def __post_init__(self) -> None:
-        if self.op not in COMPARE:
-            raise ValueError(f"threshold {self.label!r}: unknown op {self.op!r}; use one of {' '.join(COMPARE)}")
+        if self.op not in OPERATORS:
+            raise ValueError(f"threshold {self.label!r}: unknown op {self.op!r}; use one of {' '.join(OPERATORS)}")
 
     def met(self, values: Iterable[float]) -> bool | None:
         """True when every value keeps to it, None when there is no value; a NaN never keeps to it."""
         known = list(values)
         if not known:
             return None
-        return all(not math.isnan(value) and COMPARE[self.op](value, self.value) for value in known)
+        return all(not math.isnan(value) and OPERATORS[self.op](value, self.value) for value in known)
 
     def verdict(self, newest: Mapping[str, float]) -> bool | None:
         """The same from the newest value of each series on a chart."""

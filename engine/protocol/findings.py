@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fnmatch
 import math
-import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,17 +16,9 @@ from engine.protocol.case import FAILED, PASSED, WAITING, Case
 from engine.protocol.checks import Check
 from engine.protocol.events import number
 from engine.protocol.evidence import Evidence
+from engine.protocol.operators import OPERATORS
 from engine.protocol.releases import release
 from engine.protocol.seeds import first_seeds, mean_interval, seed_of
-
-_OPS: dict[str, Callable[[Any, Any], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "==": operator.eq,
-    "!=": operator.ne,
-}
 
 
 @dataclass(frozen=True)
@@ -195,10 +186,10 @@ def _met(op: str, value: Any, threshold: Any) -> bool:
     if isinstance(threshold, bool) and isinstance(value, str):  # a shell writes its booleans as words
         value = {"true": True, "false": False}.get(value.lower(), value)
     if isinstance(value, str) or isinstance(threshold, str):
-        return _OPS[op](str(value), str(threshold)) if op in ("==", "!=") else False
+        return OPERATORS[op](str(value), str(threshold)) if op in ("==", "!=") else False
     if not isinstance(value, (int, float)):
         return False
-    return threshold[0] <= value <= threshold[1] if op == "between" else _OPS[op](value, threshold)
+    return threshold[0] <= value <= threshold[1] if op == "between" else OPERATORS[op](value, threshold)
 
 
 def _needs(check: Check) -> str:
@@ -264,7 +255,7 @@ def _package(check: Check, run: Evidence, case: Case) -> Finding:
     have, wanted = release(found), release(check["value"])
     if have is None or wanted is None:
         return Finding(FAILED, f"{check['name']} is {found!r}, which is no version", found, run)
-    met = _OPS[check["op"]](have, wanted)
+    met = OPERATORS[check["op"]](have, wanted)
     return Finding(PASSED if met else FAILED, f"{check['name']} is {found}", found, run)
 
 

@@ -50,11 +50,14 @@ async def test_p_brings_the_files_of_a_remote_run_here_verified(user: User, root
     assert made.read_text().count("\n") == 2
 
 
-async def test_p_says_in_a_line_that_the_host_does_not_answer(user: User, root: Root, tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["p", "E"])
+async def test_a_host_that_does_not_answer_is_a_refusal_in_a_line(
+    user: User, root: Root, tmp_path: Path, key: str
+) -> None:
     async with driven(tmp_path / "tiny", root) as driver:
         await on_its_screen(driver, root)
         user.server.__exit__()
-        await driver.keys("p")
+        await driver.keys(key)
         await driver.until(lambda: any(n.severity == "error" for n in driver.app._notifications), "a refusal")
         assert "box" in said(driver)
         assert "Traceback" not in said(driver)
@@ -81,12 +84,3 @@ async def test_a_log_that_is_not_here_yet_says_so_and_shows_its_end_from_there(
         await driver.sees("step 3 loss 0.6")
         await driver.keys("escape")
         await driver.sees("p Pull")
-
-
-async def test_the_end_of_the_log_of_a_host_that_is_gone_is_a_refusal(user: User, root: Root, tmp_path: Path) -> None:
-    async with driven(tmp_path / "tiny", root) as driver:
-        await on_its_screen(driver, root)
-        user.server.__exit__()
-        await driver.keys("E")
-        await driver.until(lambda: any(n.severity == "error" for n in driver.app._notifications), "a refusal")
-        assert "box" in said(driver)
